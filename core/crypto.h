@@ -78,6 +78,10 @@ void crypto_base32(const void *data, size_t length, char *out);
  * trailing newline is dropped. Refuses a file that others may read (mode & 007). False with a reason.
  */
 bool crypto_read_key(const char *path, uint8_t key[CRYPTO_KEY_SIZE], char *error, size_t capacity);
+/* The same for a key that is no secret: the file may be readable by anyone. */
+bool crypto_read_public_key(const char *path, uint8_t key[CRYPTO_KEY_SIZE], char *error,
+                            size_t capacity);
+/* NUL-terminated (the text may fill capacity - 1); the length, or -1. An empty file is no secret. */
 long crypto_read_secret(const char *path, char *out, size_t capacity, char *error,
                         size_t error_capacity);
 

@@ -34,9 +34,13 @@ static void json_scalar_token(jsmntok_t *token, const char *text, size_t length)
     }
 }
 
+/* Of checked text, which has something that is no blank. */
 static bool json_is_container(const char *text)
 {
-    return text[strspn(text, " \t\r\n")] == '{' || text[strspn(text, " \t\r\n")] == '[';
+    while (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n') {
+        text++;
+    }
+    return *text == '{' || *text == '[';
 }
 
 enum json_status json_parse(json_doc *doc, const char *text, size_t length, jsmntok_t *tokens,
@@ -223,7 +227,7 @@ static uint32_t json_hex4(const char *at)
     for (int i = 0; i < 4; i++) {
         unsigned char c = (unsigned char)at[i];
 
-        value = value << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10U);
+        value = value << 4 | (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
     }
     return value;
 }
