@@ -1,6 +1,6 @@
 /*
- * From four capacities to the region table, and the hash that says "same layout". The one place that
- * computes either: whoever makes a segment and whoever reads one get the same answer.
+ * From four capacities to the region table, and the hash that says "same layout". The one place
+ * that computes either: whoever makes a segment and whoever reads one get the same answer.
  */
 #include "shm/layout.h"
 
@@ -93,8 +93,8 @@ static bool layout_capacities_valid(const struct shm_header *header)
            header->signals <= SHM_SIGNALS_LIMIT;
 }
 
-bool shm_layout(struct shm_header *header, uint32_t instruments, uint32_t users,
-                uint32_t positions, uint32_t signals, char *error, size_t capacity)
+bool shm_layout(struct shm_header *header, uint32_t instruments, uint32_t users, uint32_t positions,
+                uint32_t signals, char *error, size_t capacity)
 {
     memset(header, 0, sizeof(*header));
     header->magic = SHM_MAGIC;

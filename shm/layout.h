@@ -1,12 +1,12 @@
 /*
  * The bytes of the segment. Everything here is shared between processes and, through nginx, between
- * programs that were built at different times: `layout_hash` covers every size and offset below, and
- * a reader that computes another hash does not attach.
+ * programs that were built at different times: `layout_hash` covers every size and offset below,
+ * and a reader that computes another hash does not attach.
  *
  * Promises: the header and the region table are written once, before the file gets its name, and
  * never change; whatever changes later stands in a region, and is read with atomic loads. The whole
- * table follows from the four capacities, so a reader recomputes it instead of believing it: regions
- * cannot overlap, nor reach past the end.
+ * table follows from the four capacities, so a reader recomputes it instead of believing it:
+ * regions cannot overlap, nor reach past the end.
  */
 #ifndef WHALE_SHM_LAYOUT_H
 #define WHALE_SHM_LAYOUT_H
@@ -83,7 +83,7 @@ struct shm_process {
 enum shm_key_kind { SHM_KEY_FREE, SHM_KEY_LIVE, SHM_KEY_RELEASED, SHM_KEY_WRITING };
 struct shm_price_key {
     uint64_t state;
-    uint64_t hash; /* of a live key; of a released one, when that was (monotonic) */
+    uint64_t hash;          /* of a live key; of a released one, when that was (monotonic) */
     char text[SHM_KEY_MAX]; /* padded with NUL */
 };
 
@@ -137,8 +137,8 @@ _Static_assert(sizeof(struct shm_control) == 128, "two cache lines");
  * Fills in everything but epoch, time and version. False, with the reason, where a capacity is zero
  * or beyond its limit.
  */
-bool shm_layout(struct shm_header *header, uint32_t instruments, uint32_t users,
-                uint32_t positions, uint32_t signals, char *error, size_t capacity);
+bool shm_layout(struct shm_header *header, uint32_t instruments, uint32_t users, uint32_t positions,
+                uint32_t signals, char *error, size_t capacity);
 uint64_t shm_layout_hash(void);
 
 /* Hashes of both kinds of key; well mixed in the low bits. */

@@ -44,17 +44,16 @@ static inline void *shm_region_record(const struct shm_segment *segment, enum sh
     return segment->base + segment->header.regions[region].offset + stride * index;
 }
 
-static inline uint64_t shm_region_records(const struct shm_segment *segment,
-                                          enum shm_region region)
+static inline uint64_t shm_region_records(const struct shm_segment *segment, enum shm_region region)
 {
     return segment->header.regions[region].count;
 }
 
 static inline struct shm_control *shm_control_of(const struct shm_segment *segment)
 {
-    return segment->base == NULL ? NULL
-                                 : shm_region_record(segment, SHM_REGION_CONTROL,
-                                                     sizeof(struct shm_control), 0);
+    return segment->base == NULL
+               ? NULL
+               : shm_region_record(segment, SHM_REGION_CONTROL, sizeof(struct shm_control), 0);
 }
 
 /* segment.c. SHM_LIVE: attached; else why not, with `error` filled in. */
@@ -63,7 +62,7 @@ void shm_detach(struct shm_segment *segment);
 
 /* What a successor does before its first write: see each file. */
 void shm_prices_repair(struct shm_segment *segment); /* price.c */
-void shm_users_writer_drop(struct shm_segment *segment); /* user_write.c */
+void shm_pool_reset(struct shm_segment *segment);    /* user_pool.c */
 
 /* For carrying over (create.c). */
 void shm_prices_carry(struct shm_segment *to, const struct shm_segment *from);

@@ -17,7 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A write takes some 10 to 300 ns: this many tries outlast any but a writer that was descheduled. */
+/* A write takes some 10 to 300 ns: this many tries outlast any but a writer that was descheduled.
+ */
 #define SHM_READ_TRIES 256
 
 typedef uint64_t __attribute__((may_alias)) shm_word;
@@ -79,7 +80,8 @@ static inline void shm_bytes_load(void *to, const void *shared, size_t length)
     }
 }
 
-/* The shared bytes must have room for whole words; what is beyond `length` in the last becomes 0. */
+/* The shared bytes must have room for whole words; what is beyond `length` in the last becomes 0.
+ */
 static inline void shm_bytes_store(void *shared, const void *from, size_t length)
 {
     const size_t words = length / 8, rest = length % 8;

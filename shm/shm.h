@@ -67,6 +67,7 @@ enum shm_state shm_refresh(shm_segment *segment);
 enum shm_state shm_state_now(const shm_segment *segment); /* without a system call but the clock */
 uint64_t shm_epoch(const shm_segment *segment);
 uint64_t shm_config_hash(const shm_segment *segment);
+void shm_set_config_hash(shm_segment *segment, uint64_t hash); /* master, after a reload */
 /* Nanoseconds since `role` last beat; INT64_MAX where it never did. */
 int64_t shm_heartbeat_age_ns(const shm_segment *segment, enum shm_role role);
 
@@ -199,7 +200,10 @@ enum shm_read shm_price_key(const shm_segment *segment, uint32_t slot, char key[
 
 /* Writer: the slot of this key, claimed if new. False: the table is full or the key too long. */
 bool shm_price_claim(shm_segment *segment, const char *key, size_t length, uint32_t *slot);
-/* Writer: publishes all values; sets version. ~2 ns. */
+/* Writer: the instrument is gone. Its slot is not reused before SHM_QUARANTINE_NS have passed. */
+#define SHM_QUARANTINE_NS (600LL * 1000000000LL)
+void shm_price_release(shm_segment *segment, uint32_t slot);
+/* Writer: publishes all values; sets version, keeps generation. A few ns. */
 void shm_price_publish(shm_segment *segment, uint32_t slot, const shm_price *price);
 
 /* ---- users and their open positions: written by mirror ------------------------------------------ */
@@ -237,16 +241,23 @@ bool shm_users_loaded(const shm_segment *segment);
 /*
  * One moment of a user with all open positions. `positions` has room for `capacity`; a user with more
  * gives SHM_READ_BUSY never, but position_count > capacity. SHM_READ_BUSY: a writer was in the way for
- * all retries; read Postgres instead.
+ * all retries, or the user is not there but could be (users are not loaded, or did not all fit); read
+ * Postgres instead. So SHM_READ_ABSENT is proof that there is no such user.
  */
 enum shm_read shm_user_by_id(const shm_segment *segment, int64_t id, shm_user *user,
                              shm_position *positions, uint32_t capacity);
 enum shm_read shm_user_by_telegram(const shm_segment *segment, int64_t telegram_id, shm_user *user,
                                    shm_position *positions, uint32_t capacity);
 
-/* Writer: sets a user and all open positions at once. False: a region is full (counted by caller). */
+/*
+ * Writer: sets a user and all open positions at once. False: a region is full (counted by caller);
+ * where only the positions did not fit the user is there, with SHM_USER_POSITIONS_ELSEWHERE. More
+ * than SHM_USER_POSITIONS_MAX set that flag as well, and are no failure.
+ */
 bool shm_user_put(shm_segment *segment, const shm_user *user, const shm_position *positions);
 bool shm_user_remove(shm_segment *segment, int64_t id);
+/* Writer: no users, not loaded. Joining as SHM_ROLE_MIRROR does this. */
+void shm_users_clear(shm_segment *segment);
 void shm_users_set_loaded(shm_segment *segment, bool loaded);
 
 /* ---- signals: a ring, written by mirror ---------------------------------------------------------- */
