@@ -327,4 +327,39 @@ log_min_messages = warning
         const followed = await this.api(user, 'POST', `/api/v1/whales/${whaleId}/follow`, follow);
         if (followed.status >= 300) throw new Error(`follow of ${user.name}: ${followed.status} ${JSON.stringify(followed.body)}`);
     }
+
+    // Many followers at once: rows by SQL, keys through the API, as the module must seal them. Tier ELITE.
+    async addCrowd(count, whaleId, { sizeKind = 'FIXED', sizeValue = '50', leverage = 5, concurrency = 32, balance = '10000', first = 800000000 } = {}) {
+        const accounts = [];
+        for (let made = 0; made < count; made += 5000) {
+            const part = await this.paper('POST', '/paper/v1/accounts', { count: Math.min(5000, count - made), prefix: `crowd${first + made}`, balance });
+            accounts.push(...part.accounts);
+        }
+        this.sql(`insert into users (telegram_id, username, tier) select ${first} + i, 'crowd' || i, 'ELITE' from generate_series(0, ${count - 1}) i;
+            insert into user_settings (user_id, maximum_leverage) select id, 125 from users where telegram_id between ${first} and ${first + count - 1};
+            insert into follows (user_id, whale_id, size_kind, size_value, leverage, copy_leverage)
+            select id, ${Number(whaleId)}, '${sizeKind}', ${sizeValue}, ${leverage}, false from users where telegram_id between ${first} and ${first + count - 1} order by id`);
+        let next = 0;
+        const connect = async () => {
+            while (next < count) {
+                const i = next++;
+                const user = { name: `crowd${i}`, telegramId: first + i };
+                const answer = await this.api(user, 'POST', '/api/v1/users/me/api-keys',
+                    { venue: 'binance', label: 'paper', api_key: accounts[i].api_key, secret: accounts[i].secret_key });
+                if (answer.status !== 201) throw new Error(`API key of ${user.name}: ${answer.status} ${JSON.stringify(answer.body)}`);
+            }
+        };
+        await Promise.all(Array.from({ length: concurrency }, connect));
+        await this.until('the accounts to be verified', () => this.sql(`select count(*) from venue_accounts a join users u on u.id = a.user_id
+            where a.state = 'ACTIVE' and u.telegram_id between ${first} and ${first + count - 1}`) === String(count), 300000);
+        return accounts;
+    }
+
+    // Processes of workerd's roles, by name: { feed: [pid], trade: [pid, pid] … }, and the master.
+    roles() {
+        const answer = this.runAs(this.workerd(), ['status', '--json', '-c', this.at('whale.conf')]);
+        const roles = {};
+        for (const row of JSON.parse(answer.stdout).processes) (roles[row.role] ??= []).push(row.pid);
+        return roles;
+    }
 }
