@@ -1,6 +1,6 @@
 /*
- * Time: the two clocks, and RFC 3339 text both ways by plain arithmetic. libc's gmtime and timegm are
- * left alone: they read time zone files, and one of them takes a lock.
+ * Time: the two clocks, and RFC 3339 text both ways by plain arithmetic. libc's gmtime and timegm
+ * are left alone: they read time zone files, and one of them takes a lock.
  */
 #include "core/clock.h"
 #include "core/digits.h"
@@ -34,8 +34,8 @@ typedef struct {
 } clock_date;
 
 /*
- * Years are counted from March, so that the leap day ends one: then the days before a month follow a
- * fixed slope of 153 days in 5 months. 719468 days lie between 0000-03-01 and 1970-01-01.
+ * Years are counted from March, so that the leap day ends one: then the days before a month follow
+ * a fixed slope of 153 days in 5 months. 719468 days lie between 0000-03-01 and 1970-01-01.
  */
 static int64_t clock_days(clock_date date)
 {
@@ -54,9 +54,9 @@ static clock_date clock_date_of(int64_t days)
     int64_t shifted = days + 719468;
     int64_t era = (shifted >= 0 ? shifted : shifted - CLOCK_ERA_DAYS + 1) / CLOCK_ERA_DAYS;
     int64_t day_of_era = shifted - era * CLOCK_ERA_DAYS;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
-                           day_of_era / (CLOCK_ERA_DAYS - 1)) /
-                          365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / (CLOCK_ERA_DAYS - 1)) /
+        365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month = (5 * day_of_year + 2) / 153;
     clock_date date = {

@@ -1,8 +1,8 @@
 /*
  * The table of directives, and how one directive sets its field.
  *
- * Promises: a directive either sets its field whole or leaves it alone; errors are in nginx's words;
- * the text of a connection string never stands in an error, since it might hold a password.
+ * Promises: a directive either sets its field whole or leaves it alone; errors are in nginx's
+ * words; the text of a connection string never stands in an error, since it might hold a password.
  */
 #include "core/config_private.h"
 
@@ -185,7 +185,8 @@ static bool config_set_venue(whale_config *config, const char *name, const char 
         return config_fail(error, "duplicate venue \"%s\" in \"%s\" directive", arguments[0], name);
     }
     if (config->venue_count == CONFIG_VENUES_MAX) {
-        return config_fail(error, "too many \"%s\" directives, at most %d", name, CONFIG_VENUES_MAX);
+        return config_fail(error, "too many \"%s\" directives, at most %d", name,
+                           CONFIG_VENUES_MAX);
     }
     if (venue.account[0] == '\0') {
         memcpy(venue.account, venue.rest, sizeof(venue.account));
@@ -201,8 +202,8 @@ static bool config_set_replay(whale_config *config, const char *name, const char
         return config_fail(error, "too many \"%s\" directives, at most %d", name,
                            CONFIG_REPLAYS_MAX);
     }
-    if (path[0] != '/' ||
-        !config_value_text(path, config->paper_replay[config->paper_replay_count], CONFIG_TEXT_MAX)) {
+    if (path[0] != '/' || !config_value_text(path, config->paper_replay[config->paper_replay_count],
+                                             CONFIG_TEXT_MAX)) {
         return config_invalid(error, name, path);
     }
     config->paper_replay_count++;
@@ -222,8 +223,9 @@ static bool config_count_in_range(size_t index, uint64_t count)
 static bool config_set_count(whale_config *config, size_t index, const char *text)
 {
     uint64_t count;
-    bool is_number = config_directives[index].kind == CONFIG_SIZE ? config_value_size(text, &count)
-                                                                   : config_value_count(text, &count);
+    bool is_number = config_directives[index].kind == CONFIG_SIZE
+                         ? config_value_size(text, &count)
+                         : config_value_count(text, &count);
 
     if (!is_number || !config_count_in_range(index, count)) {
         return false;
@@ -310,7 +312,7 @@ static size_t config_find(const char *name)
     return index;
 }
 
-/* What is wrong with an argument whatever its kind; the value is not repeated, it may be a secret. */
+/* Wrong whatever the directive's kind. The value is not repeated: it may be a secret. */
 static bool config_check_arguments(size_t index, const char *const *arguments, size_t count,
                                    char error[CONFIG_ERROR_MAX])
 {

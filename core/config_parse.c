@@ -1,7 +1,7 @@
 /*
- * Reads a file in the grammar of nginx's configuration, as nginx's own reader splits it: the same words,
- * the same errors with file and line, the same oddities (a quoted word must be followed by a blank, `;`,
- * `{` or `)`; unknown escapes stay as written; no word or comment of 4096 bytes).
+ * Reads a file in the grammar of nginx's configuration, as nginx's own reader splits it: the same
+ * words, the same errors with file and line, the same oddities (a quoted word must be followed by a
+ * blank, `;`, `{` or `)`; unknown escapes stay as written; no word or comment of 4096 bytes).
  *
  * Promises: bounded memory (one word at a time, at most CONFIG_WORDS_MAX kept); the caller's
  * configuration changes only when the whole file is good.
@@ -155,7 +155,7 @@ static bool config_step_word(config_reader *reader, char c, enum config_token *t
     return c == ';' || c == '{';
 }
 
-/* Behind a closing quote. True: `token` is decided; otherwise *consumed says if `c` is dealt with. */
+/* Behind a closing quote. True: `token` is decided; else *consumed says if `c` is dealt with. */
 static bool config_step_after_quote(config_reader *reader, char c, enum config_token *token,
                                     bool *consumed)
 {

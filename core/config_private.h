@@ -1,6 +1,6 @@
 /*
- * What the parts of config share: readers of one value each. They say only whether the text is a value
- * of its kind; the words of the error are config.c's.
+ * What the parts of config share: readers of one value each. They say only whether the text is a
+ * value of its kind; the words of the error are config.c's.
  */
 #ifndef WHALE_CORE_CONFIG_PRIVATE_H
 #define WHALE_CORE_CONFIG_PRIVATE_H

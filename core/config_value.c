@@ -1,6 +1,6 @@
 /*
- * Readers of single configuration values. Promises: no locale, no allocation, every number checked for
- * overflow, nothing but the value in the text.
+ * Readers of single configuration values. Promises: no locale, no allocation, every number checked
+ * for overflow, nothing but the value in the text.
  */
 #include "core/clock.h"
 #include "core/config_private.h"

@@ -1,8 +1,8 @@
 /*
  * Algorithms fetched once, random bytes, SHA-256 and HMAC-SHA256.
  *
- * Fetching and keying are what is slow about OpenSSL 3's MACs: a context that was keyed once and is only
- * initialised again computes in a third of the time.
+ * Fetching and keying are what is slow about OpenSSL 3's MACs: a context that was keyed once and is
+ * only initialised again computes in a third of the time.
  */
 #include "core/crypto_private.h"
 
@@ -68,8 +68,8 @@ crypto_mac *crypto_mac_new(const void *key, size_t key_length)
     }
     mac->context = EVP_MAC_CTX_new(crypto_fetched.hmac);
     /* a NULL key means "keep the old one" to OpenSSL, so an empty key needs an address */
-    if (mac->context == NULL || EVP_MAC_init(mac->context, key_length > 0 ? key : digest,
-                                             key_length, parameters) != 1) {
+    if (mac->context == NULL ||
+        EVP_MAC_init(mac->context, key_length > 0 ? key : digest, key_length, parameters) != 1) {
         crypto_mac_free(mac);
         return NULL;
     }

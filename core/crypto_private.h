@@ -16,8 +16,8 @@ typedef struct {
 
 extern crypto_algorithms crypto_fetched;
 
-/* crypto_gcm_seal under a nonce of the caller's: only for recorded cases. A nonce used twice under one
- * key gives both texts away. */
+/* crypto_gcm_seal under a nonce of the caller's: only for recorded cases. A nonce used twice under
+ * one key gives both texts away. */
 bool crypto_gcm_seal_with_nonce(const uint8_t key[CRYPTO_KEY_SIZE],
                                 const uint8_t nonce[CRYPTO_GCM_NONCE_SIZE], const void *aad,
                                 size_t aad_length, const void *plain, size_t length, uint8_t *out);

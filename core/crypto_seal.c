@@ -1,8 +1,9 @@
 /*
- * AES-256-GCM in our own layout (nonce, tag, ciphertext), and sealing to an X25519 public key on top.
+ * AES-256-GCM in our own layout (nonce, tag, ciphertext), and sealing to an X25519 public key on
+ * top.
  *
- * Promises: nonces are random and drawn here; what a failed open wrote is wiped before it returns; every
- * derived key and shared secret is wiped.
+ * Promises: nonces are random and drawn here; what a failed open wrote is wiped before it returns;
+ * every derived key and shared secret is wiped.
  */
 #include "core/crypto_private.h"
 
@@ -37,7 +38,8 @@ static bool crypto_gcm_encrypt(EVP_CIPHER_CTX *context, const uint8_t *key, cons
 }
 
 static bool crypto_gcm_decrypt(EVP_CIPHER_CTX *context, const uint8_t *key, const void *aad,
-                               size_t aad_length, const uint8_t *sealed, size_t length, uint8_t *out)
+                               size_t aad_length, const uint8_t *sealed, size_t length,
+                               uint8_t *out)
 {
     const uint8_t *tag = sealed + CRYPTO_GCM_NONCE_SIZE;
     const uint8_t *ciphertext = tag + CRYPTO_GCM_TAG_SIZE;
@@ -45,7 +47,8 @@ static bool crypto_gcm_decrypt(EVP_CIPHER_CTX *context, const uint8_t *key, cons
     int written;
 
     if (EVP_DecryptInit_ex2(context, crypto_fetched.aes_gcm, key, sealed, NULL) != 1 ||
-        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, CRYPTO_GCM_TAG_SIZE, (void *)tag) != 1) {
+        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, CRYPTO_GCM_TAG_SIZE, (void *)tag) !=
+            1) {
         return false;
     }
     if (aad_length > 0 && EVP_DecryptUpdate(context, NULL, &written, aad, (int)aad_length) != 1) {
@@ -105,8 +108,8 @@ bool crypto_gcm_open(const uint8_t key[CRYPTO_KEY_SIZE], const void *aad, size_t
         return false;
     }
     context = EVP_CIPHER_CTX_new();
-    done = context != NULL &&
-           crypto_gcm_decrypt(context, key, aad, aad_length, sealed, length, out);
+    done =
+        context != NULL && crypto_gcm_decrypt(context, key, aad, aad_length, sealed, length, out);
     EVP_CIPHER_CTX_free(context);
     if (!done) {
         crypto_wipe(out, length);
@@ -149,7 +152,8 @@ static bool crypto_agree(const uint8_t *private_key, const uint8_t *peer_key, ui
 {
     EVP_PKEY *own =
         EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, private_key, CRYPTO_KEY_SIZE);
-    EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer_key, CRYPTO_KEY_SIZE);
+    EVP_PKEY *peer =
+        EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer_key, CRYPTO_KEY_SIZE);
     EVP_PKEY_CTX *context = own != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL) : NULL;
     size_t size = CRYPTO_KEY_SIZE;
     bool done = peer != NULL && context != NULL && EVP_PKEY_derive_init(context) == 1 &&
@@ -196,8 +200,8 @@ static bool crypto_seal_key(const uint8_t *private_key, const uint8_t *peer_key,
 
     memcpy(salt, ephemeral_key, CRYPTO_KEY_SIZE);
     memcpy(salt + CRYPTO_KEY_SIZE, recipient_key, CRYPTO_KEY_SIZE);
-    done = crypto_agree(private_key, peer_key, shared) &&
-           crypto_hkdf(shared, salt, sizeof(salt), key);
+    done =
+        crypto_agree(private_key, peer_key, shared) && crypto_hkdf(shared, salt, sizeof(salt), key);
     crypto_wipe(shared, sizeof(shared));
     return done;
 }

@@ -1,9 +1,9 @@
 /*
  * Where secrets stand: locked memory and files.
  *
- * Promises: secret memory is locked in RAM, out of core dumps and wiped when freed; a file that others
- * may read is refused; whatever of a secret was copied on the way here is wiped; no reason given ever
- * holds a secret's bytes.
+ * Promises: secret memory is locked in RAM, out of core dumps and wiped when freed; a file that
+ * others may read is refused; whatever of a secret was copied on the way here is wiped; no reason
+ * given ever holds a secret's bytes.
  */
 #include "core/crypto.h"
 
@@ -18,8 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CRYPTO_KEY_FILE_MAX (2 * CRYPTO_KEY_SIZE + 2) /* hex and a newline, and one byte too many */
-#define CRYPTO_SECRET_HEADER 64                       /* keeps what follows aligned to a cache line */
+#define CRYPTO_KEY_FILE_MAX                                                                        \
+    (2 * CRYPTO_KEY_SIZE + 2)   /* hex and a newline, and one byte too many                        \
+                                 */
+#define CRYPTO_SECRET_HEADER 64 /* keeps what follows aligned to a cache line */
 
 bool crypto_equal(const void *a, const void *b, size_t length)
 {
@@ -100,8 +102,9 @@ static bool crypto_open_file(const char *path, bool secret, int *file, char *err
         return crypto_refuse(error, capacity, "%s is not a regular file", path);
     }
     if (secret && (facts.st_mode & 007) != 0) {
-        return crypto_refuse(error, capacity, "%s may be read by others (mode %04o), want 0600 or 0640",
-                             path, (unsigned)(facts.st_mode & 07777));
+        return crypto_refuse(error, capacity,
+                             "%s may be read by others (mode %04o), want 0600 or 0640", path,
+                             (unsigned)(facts.st_mode & 07777));
     }
     return true;
 }

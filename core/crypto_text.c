@@ -1,7 +1,7 @@
 /*
- * Bytes to text and back: hex, base64, base64url, base32. The decoders take exactly what the encoders
- * write (hex also in capitals): one text for one value, so that no second form of a secret or an id
- * gets through a comparison.
+ * Bytes to text and back: hex, base64, base64url, base32. The decoders take exactly what the
+ * encoders write (hex also in capitals): one text for one value, so that no second form of a secret
+ * or an id gets through a comparison.
  */
 #include "core/crypto.h"
 

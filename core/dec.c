@@ -1,9 +1,10 @@
 /*
  * Arithmetic of dec: checked, with 256 bits between a multiplication and the division after it.
  *
- * Everything works on magnitudes and puts the sign back last, so that each rounding is decided in one
- * place. Nothing here assumes that its operands are in range: a dec that was not made by this module
- * (read from a damaged file) gives a refused or a well-defined result, never undefined behaviour.
+ * Everything works on magnitudes and puts the sign back last, so that each rounding is decided in
+ * one place. Nothing here assumes that its operands are in range: a dec that was not made by this
+ * module (read from a damaged file) gives a refused or a well-defined result, never undefined
+ * behaviour.
  */
 #include "core/dec.h"
 
@@ -42,9 +43,9 @@ static bool dec_wide_above(dec_u256 a, dec_u256 b)
 }
 
 /*
- * One 64-bit digit of a long division: (remainder x 2^64 + next) / divisor, where the divisor's top bit
- * is set and remainder < divisor. The estimate from the upper halves is never too small and at most two
- * too large (Knuth, volume 2, 4.3.1, theorem B).
+ * One 64-bit digit of a long division: (remainder x 2^64 + next) / divisor, where the divisor's top
+ * bit is set and remainder < divisor. The estimate from the upper halves is never too small and at
+ * most two too large (Knuth, volume 2, 4.3.1, theorem B).
  */
 static uint64_t dec_divide_step(dec_u128 *remainder, uint64_t next, dec_u128 divisor)
 {

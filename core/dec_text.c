@@ -1,24 +1,26 @@
 /*
  * dec to and from text.
  *
- * Parsing has two ways. Nearly every price and quantity has at most 19 digits: those are gathered in 64
- * bits and widened once, which takes a few nanoseconds. All else (exponents, long fractions, 38-digit
- * numbers) goes the exact way, which looks at each digit by its place and is bounded by the text alone.
- * A point may stand first or last (".48" is how Polymarket writes prices), but never alone.
+ * Parsing has two ways. Nearly every price and quantity has at most 19 digits: those are gathered
+ * in 64 bits and widened once, which takes a few nanoseconds. All else (exponents, long fractions,
+ * 38-digit numbers) goes the exact way, which looks at each digit by its place and is bounded by
+ * the text alone. A point may stand first or last (".48" is how Polymarket writes prices), but
+ * never alone.
  */
 #include "core/dec.h"
 #include "core/digits.h"
 
 #include <string.h>
 
-#define DEC_DIGITS_MAX 38      /* of units: |units| < 10^38 */
-#define DEC_SHORT_DIGITS 19    /* always fit 64 bits */
-#define DEC_SHORT_LENGTH 21    /* a sign and a point with them */
+#define DEC_DIGITS_MAX 38             /* of units: |units| < 10^38 */
+#define DEC_SHORT_DIGITS 19           /* always fit 64 bits */
+#define DEC_SHORT_LENGTH 21           /* a sign and a point with them */
 #define DEC_EXPONENT_MAX 1000000000LL /* larger ones decide like this one: no text is that long */
 
 static const uint64_t dec_powers[DEC_PLACES + 1] = {
-    1ULL,       10ULL,       100ULL,       1000ULL,       10000ULL,       100000ULL,      1000000ULL,
-    10000000ULL, 100000000ULL, 1000000000ULL, 10000000000ULL, 100000000000ULL, 1000000000000ULL,
+    1ULL,           10ULL,           100ULL,           1000ULL,      10000ULL,
+    100000ULL,      1000000ULL,      10000000ULL,      100000000ULL, 1000000000ULL,
+    10000000000ULL, 100000000000ULL, 1000000000000ULL,
 };
 
 static bool dec_is_digit(char c)
@@ -129,8 +131,7 @@ static bool dec_scan_text(const char *text, size_t length, dec_scan *scan)
         return false;
     }
     if (text < end) {
-        if ((*text != 'e' && *text != 'E') ||
-            !dec_scan_exponent(text + 1, end, &scan->exponent)) {
+        if ((*text != 'e' && *text != 'E') || !dec_scan_exponent(text + 1, end, &scan->exponent)) {
             return false;
         }
     }

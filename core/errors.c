@@ -1,6 +1,6 @@
 /*
- * Lookups in the one list of error codes. Promises: every value, also one out of range, has an answer;
- * what is out of range reads as an internal error.
+ * Lookups in the one list of error codes. Promises: every value, also one out of range, has an
+ * answer; what is out of range reads as an internal error.
  */
 #include "core/errors.h"
 

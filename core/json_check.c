@@ -1,10 +1,10 @@
 /*
  * The grammar of RFC 8259, all of it and nothing more. jsmn finds tokens quickly but lets through
- * `[1 2]`, `{"a" 1}`, `01`, raw control characters and whatever follows a NUL; this pass does not, so
- * that what reaches jsmn is known to be JSON.
+ * `[1 2]`, `{"a" 1}`, `01`, raw control characters and whatever follows a NUL; this pass does not,
+ * so that what reaches jsmn is known to be JSON.
  *
- * Promises: one pass, no recursion (open brackets are bits of one word), reads no byte past the text,
- * accepts only well-formed UTF-8.
+ * Promises: one pass, no recursion (open brackets are bits of one word), reads no byte past the
+ * text, accepts only well-formed UTF-8.
  */
 #include "core/json_private.h"
 

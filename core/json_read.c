@@ -1,8 +1,9 @@
 /*
  * Reading JSON over jsmn's tokens. jsmn is compiled here and only here.
  *
- * Promises: no allocation, the text is never changed, every accessor is safe on -1 and on any index.
- * A token's subtree is what lies between its start and end, so skipping it needs no recursion.
+ * Promises: no allocation, the text is never changed, every accessor is safe on -1 and on any
+ * index. A token's subtree is what lies between its start and end, so skipping it needs no
+ * recursion.
  */
 #define JSMN_STRICT
 #define JSMN_PARENT_LINKS
@@ -13,7 +14,8 @@
 #include <limits.h>
 #include <string.h>
 
-/* jsmn cannot end a bare number at the end of the text, so a document that is one scalar is made here. */
+/* jsmn cannot end a bare number at the end of the text, so a document that is one scalar is made
+ * here. */
 static void json_scalar_token(jsmntok_t *token, const char *text, size_t length)
 {
     static const char spaces[] = " \t\r\n";

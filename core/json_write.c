@@ -1,9 +1,9 @@
 /*
  * The JSON writer: bytes into the caller's buffer, commas and nesting kept by bits.
  *
- * Promises: never a byte past the capacity; after the first thing that does not fit, or that JSON does
- * not allow in that place (a value without a key, a key without a value, a bracket that does not
- * match, a second root), nothing more is written and json_finish says false.
+ * Promises: never a byte past the capacity; after the first thing that does not fit, or that JSON
+ * does not allow in that place (a value without a key, a key without a value, a bracket that does
+ * not match, a second root), nothing more is written and json_finish says false.
  */
 #include "core/clock.h"
 #include "core/digits.h"

@@ -1,9 +1,10 @@
 /*
  * The log: see log.h for the format and the promises.
  *
- * A line is built on the stack and leaves in one write of at most 4096 bytes, which a pipe takes whole.
- * Floods are counted per event name in a small fixed table. A count is told when its second is over, by
- * whichever event comes next; log_flush tells what is left before a process ends or when it is idle.
+ * A line is built on the stack and leaves in one write of at most 4096 bytes, which a pipe takes
+ * whole. Floods are counted per event name in a small fixed table. A count is told when its second
+ * is over, by whichever event comes next; log_flush tells what is left before a process ends or
+ * when it is idle.
  */
 #include "core/log.h"
 #include "core/clock.h"
