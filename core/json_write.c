@@ -138,9 +138,13 @@ static void json_put_escape(json_writer *writer, unsigned char c)
 /* Between the quotes. DEL is escaped too: terminals and log viewers act on it. */
 static void json_put_escaped(json_writer *writer, const char *text, size_t length)
 {
-    const unsigned char *at = (const unsigned char *)text, *end = at + length;
+    const unsigned char *at = (const unsigned char *)text, *end;
     const unsigned char *plain = at; /* from here on nothing needs a change */
 
+    if (length == 0) {
+        return; /* then text may be NULL */
+    }
+    end = at + length;
     while (at < end) {
         size_t size;
 
