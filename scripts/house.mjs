@@ -322,7 +322,7 @@ log_min_messages = warning
         if (signIn.status !== 200) throw new Error(`sign-in of ${user.name}: ${signIn.status} ${JSON.stringify(signIn.body)}`);
         this.sql(`update users set tier = '${tier}' where telegram_id = ${Number(user.telegramId)}`);
         const key = await this.api(user, 'POST', '/api/v1/users/me/api-keys',
-            { venue: 'binance', label: 'paper', api_key: account.api_key, secret: account.secret_key });
+            { venue: 'binance', label: account.account, api_key: account.api_key, secret: account.secret_key });
         if (key.status !== 201) throw new Error(`API key of ${user.name}: ${key.status} ${JSON.stringify(key.body)}`);
         const followed = await this.api(user, 'POST', `/api/v1/whales/${whaleId}/follow`, follow);
         if (followed.status >= 300) throw new Error(`follow of ${user.name}: ${followed.status} ${JSON.stringify(followed.body)}`);
@@ -345,7 +345,7 @@ log_min_messages = warning
                 const i = next++;
                 const user = { name: `crowd${i}`, telegramId: first + i };
                 const answer = await this.api(user, 'POST', '/api/v1/users/me/api-keys',
-                    { venue: 'binance', label: 'paper', api_key: accounts[i].api_key, secret: accounts[i].secret_key });
+                    { venue: 'binance', label: accounts[i].account, api_key: accounts[i].api_key, secret: accounts[i].secret_key });
                 if (answer.status !== 201) throw new Error(`API key of ${user.name}: ${answer.status} ${JSON.stringify(answer.body)}`);
             }
         };
