@@ -257,6 +257,7 @@ typedef struct {
 typedef struct {
     char symbol[VENUE_SYMBOL_MAX];
     char venue_order_id[VENUE_ID_MAX], client_order_id[VENUE_ID_MAX];
+    char child_order_id[VENUE_ID_MAX]; /* of a conditional order that fired: the order it became */
     enum venue_side side;
     enum venue_position_side position_side;
     enum venue_order_type type;
@@ -287,7 +288,7 @@ typedef struct {
 typedef struct {
     char leader_id[VENUE_LEADER_MAX];
     char nickname[64];
-    dec roi, pnl, assets_managed, copier_pnl, win_rate;
+    dec roi, pnl, assets_managed, copier_pnl, win_rate; /* roi and win_rate in percent */
     bool roi_known, pnl_known, assets_managed_known, copier_pnl_known, win_rate_known;
     int followers, followers_max;
     bool positions_shown; /* false: hidden; an empty page then means nothing */
@@ -369,9 +370,10 @@ typedef struct {
     venue_order order;      /* VENUE_EVENT_ORDER; with the fill that caused it */
     venue_fill fill;
     bool has_fill;
-    venue_balance balance;
+    venue_balance balance;  /* VENUE_EVENT_BALANCE, and with a position where the message told both */
     venue_position position;
-    int code;
+    bool more;              /* the message told of more than fits an event: read the account */
+    int code;               /* VENUE_EVENT_ACK: 0 accepted, else the venue's error */
 } venue_event;
 
 /* ---- the adapter --------------------------------------------------------------------------------- */
@@ -410,6 +412,12 @@ typedef struct venue_adapter {
                          size_t capacity, size_t *length);
     /* One message -> one event. No allocation. */
     void (*stream_parse)(const char *message, size_t length, venue_event *event);
+    /*
+     * Where a connection for this channel goes. Venues that serve channels at different addresses
+     * (Binance USD-M: best bid and ask at one, marks and trades at another) need a connection for
+     * each: channels may share one only where this gives the same target. NULL: all share stream_target's.
+     */
+    bool (*stream_channel_target)(enum venue_channel channel, char *target, size_t capacity);
 } venue_adapter;
 
 /* "binance", VENUE_USDM -> its adapter; NULL where there is none. */
