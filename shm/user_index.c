@@ -21,8 +21,9 @@ static void index_set(struct shm_segment *segment, enum shm_index index, uint64_
 static bool index_holds(const struct shm_segment *segment, enum shm_index index, uint32_t value,
                         int64_t key)
 {
+    /* below `high`, not only below the region's end: what lies above was never looked at */
     return value >= SHM_INDEX_BASE &&
-           value - SHM_INDEX_BASE < shm_region_records(segment, SHM_REGION_USERS) &&
+           value - SHM_INDEX_BASE < shm_load(&shm_control_of(segment)->users_high) &&
            shm_user_key(shm_user_record_at(segment, value - SHM_INDEX_BASE), index) == key;
 }
 
@@ -121,7 +122,9 @@ void shm_index_clear(struct shm_segment *segment)
         const uint64_t mask = shm_index_mask(segment, (enum shm_index)index);
 
         for (uint64_t at = 0; at <= mask; at++) {
-            index_set(segment, (enum shm_index)index, at, SHM_INDEX_FREE);
+            if (index_value(segment, (enum shm_index)index, at) != SHM_INDEX_FREE) {
+                index_set(segment, (enum shm_index)index, at, SHM_INDEX_FREE);
+            }
         }
     }
 }

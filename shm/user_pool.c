@@ -115,7 +115,8 @@ void shm_pool_give_chain(struct shm_segment *segment, struct shm_chain chain)
 {
     uint32_t at = chain.first;
 
-    for (uint32_t i = 0; i < chain.count; i++) {
+    for (uint32_t i = 0; i < chain.count && at < shm_region_records(segment, SHM_REGION_POSITIONS);
+         i++) {
         const uint32_t next = shm_position_record_at(segment, at)->next;
 
         pool_give_position(segment, at);
@@ -209,6 +210,7 @@ static uint64_t pool_rebuild(struct shm_segment *segment, uint64_t high, uint8_t
 bool shm_pool_attach(struct shm_segment *segment)
 {
     struct shm_control *control = shm_control_of(segment);
+    const uint64_t records = shm_region_records(segment, SHM_REGION_USERS);
 
     if (segment->users.attached) {
         return true;
@@ -217,23 +219,20 @@ bool shm_pool_attach(struct shm_segment *segment)
         return false;
     }
 
-    const uint64_t records = shm_region_records(segment, SHM_REGION_USERS);
     const uint64_t known = shm_load(&control->users_high);
     const uint64_t high = known < records ? known : records;
-    if (high > 0) {
-        uint8_t *bits = calloc(shm_region_records(segment, SHM_REGION_POSITIONS) / 8 + 1, 1);
-        if (bits == NULL) {
-            return false;
-        }
-        const bool loaded = shm_users_loaded(segment);
-        shm_users_set_loaded(segment, false);
-        /* whoever was half-written is missing now, and only a fresh load brings them back */
-        if (pool_rebuild(segment, high, bits) == 0) {
-            shm_users_set_loaded(segment, loaded);
-        }
-        free(bits);
+    uint8_t *bits = calloc(shm_region_records(segment, SHM_REGION_POSITIONS) / 8 + 1, 1);
+    if (bits == NULL) {
+        return false;
     }
+    const bool loaded = shm_users_loaded(segment);
+    shm_users_set_loaded(segment, false);
     shm_store(&control->users_high, high);
+    /* whoever was half-written is missing now, and only a fresh load brings them back */
+    if (pool_rebuild(segment, high, bits) == 0) {
+        shm_users_set_loaded(segment, loaded);
+    }
+    free(bits);
     segment->users.attached = true;
     return true;
 }

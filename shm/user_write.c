@@ -152,9 +152,7 @@ void shm_users_clear(shm_segment *segment)
 
     const uint64_t records = shm_region_records(segment, SHM_REGION_USERS);
     const uint64_t high = shm_load(&control->users_high);
-    if (high > 0) {
-        shm_index_clear(segment);
-    }
+    shm_index_clear(segment);
     for (uint64_t at = 0; at < high && at < records; at++) {
         shm_user_wipe(shm_user_record_at(segment, at));
     }
