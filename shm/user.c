@@ -13,6 +13,19 @@ bool shm_users_loaded(const shm_segment *segment)
     return control != NULL && (shm_load_acquire(&control->users_loads) & 1) != 0;
 }
 
+/* A user's positions mostly lie side by side: fetch several while the first is being copied. */
+static void user_prefetch_chain(const struct shm_position_record *first, uint64_t behind,
+                                uint32_t count)
+{
+    const char *line = (const char *)first;
+    const uint64_t records = count < behind ? count : behind;
+    const char *end = line + (records < 8 ? records : 8) * sizeof(*first);
+
+    for (; line < end; line += 64) {
+        __builtin_prefetch(line);
+    }
+}
+
 /* False: an index out of bounds, a text too long, another's position. Perhaps only being written.
  */
 static bool user_copy_chain(const shm_segment *segment, int64_t owner, uint32_t first,
@@ -21,6 +34,9 @@ static bool user_copy_chain(const shm_segment *segment, int64_t owner, uint32_t 
     const uint64_t records = shm_region_records(segment, SHM_REGION_POSITIONS);
     uint32_t at = first;
 
+    if (first < records) {
+        user_prefetch_chain(shm_position_record_at(segment, first), records - first, count);
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (at >= records) {
             return false;

@@ -83,45 +83,59 @@ static void pool_write_position(struct shm_position_record *record, int64_t owne
     shm_bytes_store(record->position.text, position->text, position->text_length);
 }
 
+/* In the order that they are to be linked in. False, with none taken: there are not so many. */
+static bool pool_take_positions(struct shm_segment *segment, uint32_t count, uint32_t *slots)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        slots[i] = pool_take_position(segment);
+        if (slots[i] == SHM_NO_POSITION) {
+            while (i > 0) {
+                pool_give_position(segment, slots[--i]);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
 bool shm_pool_build(struct shm_segment *segment, int64_t owner, const shm_position *positions,
                     uint32_t count, uint32_t replaced, struct shm_chain *chain)
 {
     struct shm_users_writer *writer = &segment->users;
-    struct shm_chain built = {SHM_NO_POSITION, 0};
+    uint32_t slots[SHM_USER_POSITIONS_MAX + 1];
 
-    if (writer->positions_used - replaced + count > segment->header.positions) {
-        return false;
-    }
-    /* from the last to the first, so that each knows its successor */
-    for (uint32_t i = count; i > 0; i--) {
-        const uint32_t at = positions[i - 1].text_length <= SHM_POSITION_TEXT_MAX
-                                ? pool_take_position(segment)
-                                : SHM_NO_POSITION;
-        if (at == SHM_NO_POSITION) {
-            shm_pool_give_chain(segment, built);
+    for (uint32_t i = 0; i < count; i++) {
+        if (positions[i].text_length > SHM_POSITION_TEXT_MAX) {
             return false;
         }
-        pool_write_position(shm_position_record_at(segment, at), owner, built.first,
-                            &positions[i - 1]);
-        built.first = at;
-        built.count++;
-        writer->positions_used++;
     }
-    *chain = built;
+    if (writer->positions_used - replaced + count > segment->header.positions ||
+        !pool_take_positions(segment, count, slots)) {
+        return false;
+    }
+    slots[count] = SHM_NO_POSITION;
+    for (uint32_t i = 0; i < count; i++) {
+        pool_write_position(shm_position_record_at(segment, slots[i]), owner, slots[i + 1],
+                            &positions[i]);
+    }
+    writer->positions_used += count;
+    *chain = (struct shm_chain){slots[0], count};
     return true;
 }
 
 void shm_pool_give_chain(struct shm_segment *segment, struct shm_chain chain)
 {
-    uint32_t at = chain.first;
+    uint32_t slots[SHM_USER_POSITIONS_MAX], count = 0, at = chain.first;
 
-    for (uint32_t i = 0; i < chain.count && at < shm_region_records(segment, SHM_REGION_POSITIONS);
-         i++) {
-        const uint32_t next = shm_position_record_at(segment, at)->next;
-
-        pool_give_position(segment, at);
-        segment->users.positions_used--;
-        at = next;
+    while (count < chain.count && count < SHM_USER_POSITIONS_MAX &&
+           at < shm_region_records(segment, SHM_REGION_POSITIONS)) {
+        slots[count++] = at;
+        at = shm_position_record_at(segment, at)->next;
+    }
+    segment->users.positions_used -= count;
+    /* backwards, so that they are taken in this order again: neighbours stay neighbours */
+    while (count > 0) {
+        pool_give_position(segment, slots[--count]);
     }
 }
 
