@@ -36,15 +36,16 @@ export function readJournal(file) {
         if (!line) continue;
         let row;
         try { row = JSON.parse(line); } catch { continue; } // a torn last line was never answered
-        if (row.type === 'account') account(row.account).wallet += decimal(row.balance);
-        else if (row.type === 'order') orders.set(`${row.order_id}`, { ...row, filled: 0n });
-        else if (row.type === 'fill') {
-            const owner = account(row.account);
-            const quantity = decimal(row.quantity);
-            owner.wallet += decimal(row.realized_pnl) - decimal(row.commission);
-            owner.positions.set(row.symbol, (owner.positions.get(row.symbol) ?? 0n) + (row.side === 'BUY' ? quantity : -quantity));
-            orders.get(`${row.order_id}`).filled += quantity;
-        }
+        if (row.kind === 'account') account(row.account).wallet += decimal(row.balance);
+        if (row.kind !== 'order' && row.kind !== 'update') continue;
+        const order = orders.get(row.order_id) ?? { ...row, filled: 0n };
+        orders.set(row.order_id, order);
+        if (!row.trade_id || order.filled) continue; // an order fills once, when it is accepted or later
+        const owner = account(row.account);
+        const quantity = decimal(row.executed);
+        order.filled = quantity;
+        owner.wallet += decimal(row.realized_pnl) - decimal(row.commission);
+        owner.positions.set(row.symbol, (owner.positions.get(row.symbol) ?? 0n) + (row.side === 'BUY' ? quantity : -quantity));
     }
     return { accounts, orders };
 }
