@@ -247,8 +247,7 @@ static void publishing_alone_heals_a_torn_slot(void **state)
     assert_true(dec_compare(price.bid, DEC_ONE) == 0);
 }
 
-/* ---- many readers, one writer at full speed
- * ------------------------------------------------------ */
+/* ---- many readers, one writer at full speed ----------------------------------------------- */
 
 #define STRESS_SLOTS 8
 

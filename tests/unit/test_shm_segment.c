@@ -320,7 +320,7 @@ static void a_million_users_fit_into_four_gigabytes(void **state)
                   (double)header.size / (double)(1ULL << 30));
 }
 
-/* ---- strange files ------------------------------------------------------------------------------ */
+/* ---- strange files -------------------------------------------------- */
 
 static void write_file(const void *data, size_t length)
 {

@@ -326,8 +326,7 @@ static void a_joining_mirror_starts_from_nothing(void **state)
     assert_true(is_user(&user, read_positions));
 }
 
-/* ---- many readers, one writer at full speed
- * ------------------------------------------------------ */
+/* ---- many readers, one writer at full speed ----------------------------------------------- */
 
 #define STRESS_USERS 16 /* ids 1..16; 13..16 come and go */
 

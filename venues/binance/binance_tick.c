@@ -1,0 +1,425 @@
+/*
+ * See binance_tick.h. Two steps: find where each one-letter member's value stands (eight bytes at a
+ * time, since most values are about that long), then read the few that the kind of message needs.
+ *
+ * The members of Binance's hot messages have one letter, which is their place in a small table;
+ * names that are longer are passed over, but for `stream` and `data` around a combined message, and
+ * `id`, which only replies have.
+ */
+#include "venues/binance/binance_tick.h"
+
+#include <string.h>
+
+#define TICK_ONES 0x0101010101010101ULL
+#define TICK_HIGHS 0x8080808080808080ULL
+#define TICK_SYMBOL_MAX 80
+#define TICK_MS_NS 1000000LL
+
+/* Letters have distinct low six bits. */
+#define TICK_SLOT(letter) ((unsigned char)(letter)&63)
+#define TICK_BIT(letter) (1ULL << TICK_SLOT(letter))
+
+struct tick_members {
+    uint64_t seen, quoted;
+    const char *text[64];
+    uint32_t length[64];
+    bool top_level, stream, combined; /* letters outside `data`; the two names around it */
+    bool depth;
+};
+
+static uint64_t tick_load(const char *text)
+{
+    uint64_t word;
+
+    memcpy(&word, text, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+/* The high bit of each byte that equals; exact up to the first one that does. */
+static uint64_t tick_equal(uint64_t word, unsigned char byte)
+{
+    const uint64_t difference = word ^ (TICK_ONES * byte);
+
+    return (difference - TICK_ONES) & ~difference & TICK_HIGHS;
+}
+
+/* The quote that ends a string of plain ASCII without escapes; NULL for any other string. */
+static const char *tick_string_end(const char *at, const char *end)
+{
+    while (end - at >= 8) {
+        const uint64_t word = tick_load(at);
+        /* a quote, a backslash, a control character, or what is not ASCII */
+        const uint64_t special = tick_equal(word, '"') | tick_equal(word, '\\') |
+                                 ((word - TICK_ONES * 0x20) & ~word & TICK_HIGHS) |
+                                 (word & TICK_HIGHS);
+        if (special != 0) {
+            at += __builtin_ctzll(special) / 8;
+            return *at == '"' ? at : NULL;
+        }
+        at += 8;
+    }
+    for (; at < end; at++) {
+        if (*at == '"') {
+            return at;
+        }
+        if (*at == '\\' || (unsigned char)*at < 0x20 || (unsigned char)*at >= 0x80) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static bool tick_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static const char *tick_digits_end(const char *at, const char *end)
+{
+    while (end - at >= 8) {
+        const uint64_t word = tick_load(at);
+        const uint64_t other =
+            ((word + TICK_ONES * (0x7f - '9')) | (word - TICK_ONES * '0') | word) & TICK_HIGHS;
+        if (other != 0) {
+            /* a borrow can mark a digit behind the first other byte, never one before it */
+            return at + __builtin_ctzll(other) / 8;
+        }
+        at += 8;
+    }
+    while (at < end && tick_is_digit(*at)) {
+        at++;
+    }
+    return at;
+}
+
+/* -1.5e3 and the like: JSON's own rules. NULL: not a number. */
+static const char *tick_number_end(const char *at, const char *end)
+{
+    const char *digits;
+
+    if (at < end && *at == '-') {
+        at++;
+    }
+    digits = at;
+    at = tick_digits_end(at, end);
+    if (at == digits || (*digits == '0' && at - digits > 1)) {
+        return NULL;
+    }
+    if (at < end && *at == '.') {
+        digits = ++at;
+        at = tick_digits_end(at, end);
+        if (at == digits) {
+            return NULL;
+        }
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        if (at < end && (*at == '+' || *at == '-')) {
+            at++;
+        }
+        digits = at;
+        at = tick_digits_end(at, end);
+        if (at == digits) {
+            return NULL;
+        }
+    }
+    return at;
+}
+
+/* A value without quotes. NULL: an object, an array, or no JSON. */
+static const char *tick_bare_end(const char *at, const char *end)
+{
+    static const char *const words[] = {"true", "false", "null"};
+
+    for (int i = 0; i < 3; i++) {
+        const size_t length = strlen(words[i]);
+        if (*at == words[i][0]) {
+            return (size_t)(end - at) >= length && memcmp(at, words[i], length) == 0 ? at + length
+                                                                                     : NULL;
+        }
+    }
+    return tick_number_end(at, end);
+}
+
+static bool tick_is(const char *text, size_t length, const char *word)
+{
+    return length == strlen(word) && memcmp(text, word, length) == 0;
+}
+
+/* Reads one value behind its colon; `letter` is 0 for a long name. Returns what is behind it. */
+static const char *tick_value(const char *at, const char *end, char letter,
+                              struct tick_members *members)
+{
+    const bool quoted = *at == '"';
+    const char *start = quoted ? at + 1 : at;
+    const char *stop = quoted ? tick_string_end(start, end) : tick_bare_end(start, end);
+
+    if (stop == NULL || stop == end) {
+        return NULL;
+    }
+    if (letter != 0) {
+        const uint64_t bit = TICK_BIT(letter);
+        const unsigned slot = TICK_SLOT(letter);
+
+        if ((members->seen & bit) != 0) {
+            return NULL;
+        }
+        members->seen |= bit;
+        members->quoted |= quoted ? bit : 0;
+        members->text[slot] = start;
+        members->length[slot] = (uint32_t)(stop - start);
+        if (letter == 'e' && tick_is(start, (size_t)(stop - start), "depthUpdate")) {
+            members->depth = true; /* the longest by far, and of no use here */
+            return NULL;
+        }
+    }
+    return quoted ? stop + 1 : stop;
+}
+
+static bool tick_is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static const char *tick_members_end(const char *at, const char *end, bool inside,
+                                    struct tick_members *members);
+
+/* A member whose name is no single letter; `at` is its opening quote. Returns what is behind it. */
+static const char *tick_long_member(const char *at, const char *end, bool inside,
+                                    struct tick_members *members)
+{
+    const char *name = at + 1;
+    const char *stop = *at == '"' ? tick_string_end(name, end) : NULL;
+    const size_t length = stop == NULL ? 0 : (size_t)(stop - name);
+
+    if (stop == NULL || end - stop < 4 || stop[1] != ':') {
+        return NULL;
+    }
+    at = stop + 2;
+    if (!inside && tick_is(name, length, "data")) {
+        if (members->combined || *at != '{') {
+            return NULL;
+        }
+        members->combined = true;
+        return tick_members_end(at + 1, end, true, members);
+    }
+    if (!inside && tick_is(name, length, "id")) {
+        return NULL;
+    }
+    if (!inside && tick_is(name, length, "stream")) {
+        if (members->stream) {
+            return NULL;
+        }
+        members->stream = true;
+    }
+    return tick_value(at, end, 0, members);
+}
+
+/* Everything up to the brace that ends the object, and that. NULL: not for here. */
+static const char *tick_members_end(const char *at, const char *end, bool inside,
+                                    struct tick_members *members)
+{
+    for (;;) {
+        if (end - at < 6) { /* "x":1} */
+            return NULL;
+        }
+        if (at[0] == '"' && at[2] == '"' && at[3] == ':' && tick_is_letter(at[1])) {
+            members->top_level |= !inside;
+            at = tick_value(at + 4, end, at[1], members);
+        } else {
+            at = tick_long_member(at, end, inside, members);
+        }
+        if (at == NULL || at == end) {
+            return NULL;
+        }
+        if (*at == '}') {
+            return at + 1;
+        }
+        if (*at++ != ',') {
+            return NULL;
+        }
+    }
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+static const uint64_t tick_powers[DEC_PLACES + 1] = {
+    1000000000000ULL, 100000000000ULL, 10000000000ULL, 1000000000ULL, 100000000ULL,
+    10000000ULL,      1000000ULL,      100000ULL,      10000ULL,      1000ULL,
+    100ULL,           10ULL,           1ULL,
+};
+
+/* Digits, a point, digits: gathered in 64 bits and widened once. Anything else goes to core. */
+static bool tick_dec(const struct tick_members *members, char letter, dec *out)
+{
+    const char *text = members->text[TICK_SLOT(letter)];
+    const uint32_t length = members->length[TICK_SLOT(letter)];
+    uint64_t digits = 0;
+    uint32_t places = 0, i = 0;
+
+    if ((members->seen & TICK_BIT(letter)) == 0) {
+        return false;
+    }
+    if (length == 0 || length > 19 || !tick_is_digit(text[0])) {
+        return dec_parse_rounded(text, length, DEC_HALF_EVEN, out);
+    }
+    for (; i < length && tick_is_digit(text[i]); i++) {
+        digits = digits * 10 + (uint64_t)(text[i] - '0');
+    }
+    if (i + 1 < length && text[i] == '.') {
+        const uint32_t point = i++;
+        for (; i < length && tick_is_digit(text[i]); i++) {
+            digits = digits * 10 + (uint64_t)(text[i] - '0');
+        }
+        places = i - point - 1;
+    }
+    if (i != length || places > DEC_PLACES) {
+        return dec_parse_rounded(text, length, DEC_HALF_EVEN, out);
+    }
+    out->units = (__int128)digits * tick_powers[places];
+    return true;
+}
+
+/* A whole number above zero, of at most 18 digits; 0 where it is missing or anything else. */
+static uint64_t tick_integer(const struct tick_members *members, char letter)
+{
+    const char *text = members->text[TICK_SLOT(letter)];
+    const uint32_t length = members->length[TICK_SLOT(letter)];
+    uint64_t value = 0;
+
+    for (uint32_t i = 0; i < length; i++) {
+        if (!tick_is_digit(text[i])) {
+            return 0;
+        }
+        value = value * 10 + (uint64_t)(text[i] - '0');
+    }
+    return value;
+}
+
+/* Ids and times: a bare number of up to 18 digits. False: the parser must look at it. */
+static bool tick_whole(const struct tick_members *members, char letter, uint64_t *out)
+{
+    const uint64_t bit = TICK_BIT(letter);
+
+    *out = 0;
+    if ((members->seen & bit) == 0) {
+        return true;
+    }
+    if ((members->quoted & bit) != 0 || members->length[TICK_SLOT(letter)] > 18) {
+        return false;
+    }
+    *out = tick_integer(members, letter);
+    return *out != 0;
+}
+
+static bool tick_time(const struct tick_members *members, char letter, struct binance_tick *out)
+{
+    uint64_t ms;
+
+    if (!tick_whole(members, letter, &ms) || ms > INT64_MAX / TICK_MS_NS) {
+        return false;
+    }
+    out->exchange_time_ns = (int64_t)ms * TICK_MS_NS;
+    return true;
+}
+
+static bool tick_symbol(const struct tick_members *members, struct binance_tick *out)
+{
+    out->symbol = members->text[TICK_SLOT('s')];
+    out->symbol_length = members->length[TICK_SLOT('s')];
+    return (members->seen & members->quoted & TICK_BIT('s')) != 0 && out->symbol_length > 0 &&
+           out->symbol_length <= TICK_SYMBOL_MAX;
+}
+
+static enum binance_tick_result tick_best(const struct tick_members *members,
+                                          struct binance_tick *out)
+{
+    const char time = (members->seen & TICK_BIT('T')) != 0 ? 'T' : 'E';
+
+    if (!tick_symbol(members, out) || !tick_whole(members, 'u', &out->update_id) ||
+        !tick_time(members, time, out) || !tick_dec(members, 'b', &out->bid) ||
+        !tick_dec(members, 'B', &out->bid_size) || !tick_dec(members, 'a', &out->ask) ||
+        !tick_dec(members, 'A', &out->ask_size)) {
+        return BINANCE_TICK_OTHER;
+    }
+    return BINANCE_TICK_BEST;
+}
+
+/* `id` names the trade: `a` of an aggregate, `t` of a single one. */
+static enum binance_tick_result tick_trade(const struct tick_members *members, char id,
+                                           struct binance_tick *out)
+{
+    const uint64_t kind = TICK_BIT('X');
+
+    if (!tick_symbol(members, out) || !tick_whole(members, id, &out->update_id) ||
+        !tick_time(members, 'T', out) || !tick_dec(members, 'p', &out->last)) {
+        return BINANCE_TICK_OTHER;
+    }
+    /* the insurance fund's and others' are at no market price, some at zero */
+    if ((members->seen & kind) != 0 &&
+        !tick_is(members->text[TICK_SLOT('X')], members->length[TICK_SLOT('X')], "MARKET")) {
+        return BINANCE_TICK_IGNORED;
+    }
+    return BINANCE_TICK_TRADE;
+}
+
+static enum binance_tick_result tick_mark(const struct tick_members *members,
+                                          struct binance_tick *out)
+{
+    out->update_id = 0;
+    out->funding = DEC_ZERO; /* delivery contracts have none: an empty text */
+    if (!tick_symbol(members, out) || !tick_time(members, 'E', out) ||
+        !tick_dec(members, 'p', &out->mark) ||
+        ((members->seen & TICK_BIT('r')) != 0 && members->length[TICK_SLOT('r')] != 0 &&
+         !tick_dec(members, 'r', &out->funding))) {
+        return BINANCE_TICK_OTHER;
+    }
+    return BINANCE_TICK_MARK;
+}
+
+static enum binance_tick_result tick_read(const struct tick_members *members,
+                                          struct binance_tick *out)
+{
+    if ((members->seen & members->quoted & TICK_BIT('e')) == 0) {
+        return BINANCE_TICK_OTHER;
+    }
+
+    const char *kind = members->text[TICK_SLOT('e')];
+    const size_t length = members->length[TICK_SLOT('e')];
+    if (tick_is(kind, length, "bookTicker")) {
+        return tick_best(members, out);
+    }
+    if (tick_is(kind, length, "aggTrade")) {
+        return tick_trade(members, 'a', out);
+    }
+    if (tick_is(kind, length, "trade")) {
+        return tick_trade(members, 't', out);
+    }
+    if (tick_is(kind, length, "markPriceUpdate")) {
+        return tick_mark(members, out);
+    }
+    return BINANCE_TICK_OTHER;
+}
+
+enum binance_tick_result binance_tick_scan(const char *frame, size_t length,
+                                           struct binance_tick *out)
+{
+    const char *end = frame + length;
+    struct tick_members members;
+
+    members.seen = 0;
+    members.quoted = 0;
+    members.top_level = members.stream = members.combined = members.depth = false;
+    if (length < 2 || frame[0] != '{' || length > UINT32_MAX ||
+        tick_members_end(frame + 1, end, false, &members) != end) {
+        return members.depth ? BINANCE_TICK_IGNORED : BINANCE_TICK_OTHER;
+    }
+    /* both names around a combined message, or neither; never letters beside it */
+    if (members.combined != members.stream || (members.combined && members.top_level)) {
+        return BINANCE_TICK_OTHER;
+    }
+    return tick_read(&members, out);
+}
