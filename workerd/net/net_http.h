@@ -56,6 +56,7 @@ typedef struct {
     unsigned connections; /* at once */
     unsigned queue;       /* waiting */
     const char *user_agent;
+    const char *ca_file; /* NULL: the system's; tests give their own */
 } net_http_options;
 
 net_http *net_http_new(uv_loop_t *loop, const net_http_options *options, shm_process *process);

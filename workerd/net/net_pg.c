@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- queues -------------------------------------------------------------------------------------
- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 static void push(net_pg_queue *queue, net_pg_unit *unit)
 {
@@ -74,8 +73,7 @@ static void end_all(net_pg_queue *queue, enum net_pg_outcome outcome, const char
     }
 }
 
-/* ---- without a connection
- * ------------------------------------------------------------------------ */
+/* ---- without a connection -------------------------------------------------------------------- */
 
 static void arm_expiry(net_pg *pg);
 
@@ -140,8 +138,7 @@ void net_pg_broken(net_pg *pg, const char *reason)
     arm_expiry(pg);
 }
 
-/* ---- sending
- * -------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 void net_pg_flush(net_pg *pg)
 {
@@ -229,8 +226,7 @@ void net_pg_established(net_pg *pg)
     pump(pg);
 }
 
-/* ---- results
- * --------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 /* The first error is the unit's: those after it only follow from it. */
 static void note_error(net_pg *pg, net_pg_unit *unit, net_pg_step step, const PGresult *result)
@@ -360,8 +356,7 @@ void net_pg_readable(net_pg *pg)
     pump(pg);
 }
 
-/* ---- the object
- * ------------------------------------------------------------------------------------ */
+/* ---- the object ------------------------------------------------------------------------------ */
 
 static bool copy_text(char **copy, const char *text)
 {

@@ -55,8 +55,7 @@ static const char *option_value(const PQconninfoOption *options, const char *key
     return NULL;
 }
 
-/* ---- watching the socket -----------------------------------------------------------------------
- */
+/* ---- watching the socket --------------------------------------------------------------------- */
 
 static void on_poll_closed(uv_handle_t *handle)
 {
@@ -115,8 +114,7 @@ void net_pg_watch(net_pg *pg, int events)
     }
 }
 
-/* ---- connecting --------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -257,8 +255,7 @@ done:
     free(list);
 }
 
-/* ---- resolving ---------------------------------------------------------------------------------
- */
+/* ---- resolving ------------------------------------------------------------------------------- */
 
 static bool needs_resolving(const PQconninfoOption *given)
 {

@@ -29,8 +29,7 @@ const char *net_pg_step_sql(const net_pg_unit *unit, net_pg_step step)
     return unit->statements[step.statement].sql;
 }
 
-/* ---- prepared statements ------------------------------------------------------------------------
- */
+/* ---- prepared statements --------------------------------------------------------------------- */
 
 static net_pg_prepared *find_prepared(net_pg *pg, const char *sql)
 {
@@ -75,8 +74,7 @@ void net_pg_statement_stale(net_pg *pg, const char *sql)
     }
 }
 
-/* ---- sending ------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void expect(net_pg_unit *unit, enum net_pg_step_kind kind, unsigned statement)
 {
