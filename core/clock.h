@@ -12,8 +12,10 @@
 #define CLOCK_MS_NS 1000000LL
 #define CLOCK_TEXT_MAX 32
 
-int64_t clock_now_ns(void);       /* wall clock, Unix epoch */
-int64_t clock_monotonic_ns(void); /* leases, heartbeats, timeouts; same for all processes of a boot */
+/* The wall clock, since the Unix epoch. */
+int64_t clock_now_ns(void);
+/* For leases, heartbeats and timeouts; the same for all processes of a boot. */
+int64_t clock_monotonic_ns(void);
 
 /* "2026-11-20T09:10:11.123456Z"; returns the length. */
 size_t clock_format(int64_t time_ns, char text[CLOCK_TEXT_MAX]);

@@ -1,9 +1,9 @@
 /*
  * The configuration: flat `whale_*` directives in nginx's grammar, one table (core/directives.h).
  *
- * Promises: the same text gives the same verdict in nginx and in workerd, in nginx's words with file
- * and line; no partial configuration; secrets are file names only; `config_hash` is the same for both
- * when they run with the same values, so that /health can show a mismatch.
+ * Promises: the same text gives the same verdict in nginx and in workerd, in nginx's words with
+ * file and line; no partial configuration; secrets are file names only; `config_hash` is the same
+ * for both when they run with the same values, so that /health can show a mismatch.
  */
 #ifndef WHALE_CORE_CONFIG_H
 #define WHALE_CORE_CONFIG_H
@@ -55,8 +55,15 @@ typedef struct {
 } whale_config;
 
 enum config_kind {
-    CONFIG_TEXT, CONFIG_PATH, CONFIG_SECRET_PATH, CONFIG_COUNT, CONFIG_SIZE, CONFIG_TIME,
-    CONFIG_FLAG, CONFIG_ADDRESS, CONFIG_URL,
+    CONFIG_TEXT,
+    CONFIG_PATH,
+    CONFIG_SECRET_PATH,
+    CONFIG_COUNT,
+    CONFIG_SIZE,
+    CONFIG_TIME,
+    CONFIG_FLAG,
+    CONFIG_ADDRESS,
+    CONFIG_URL,
 };
 enum config_when { CONFIG_RELOAD, CONFIG_RESTART };
 
@@ -74,17 +81,20 @@ extern const size_t config_directive_count;
 /* All defaults. */
 void config_defaults(whale_config *config);
 /*
- * One directive with its arguments, as nginx's parser or ours split them. False: `error` says why, in
- * nginx's words without file and line ("\"whale_hosts\" directive is duplicate"). Venues take several
- * arguments, all others exactly one.
+ * One directive with its arguments, as nginx's parser or ours split them. False: `error` says why,
+ * in nginx's words without file and line ("\"whale_hosts\" directive is duplicate"). Venues take
+ * several arguments, all others exactly one. Paths are absolute, since nginx and workerd have other
+ * working directories; an empty text is taken where it is the default.
  */
 bool config_set(whale_config *config, const char *name, const char *const *arguments, size_t count,
                 char error[CONFIG_ERROR_MAX]);
-/* What no single directive shows: the window below the lease, the positions region above the users'. */
+/* What no single directive shows: the window below the lease, enough positions for the users. */
 bool config_check(const whale_config *config, char error[CONFIG_ERROR_MAX]);
 /*
  * Reads a whole file in nginx's grammar (comments, quotes, escapes; no blocks, no variables, no
- * include). False: error = `unknown directive "whale_x" in /etc/whale/whale.conf:12`, as nginx words it.
+ * include), starting from the defaults, and checks it as config_check does. False: error =
+ * `unknown directive "whale_x" in /etc/whale/whale.conf:12`, as nginx words it; *config is
+ * untouched.
  */
 bool config_read(whale_config *config, const char *path, char error[CONFIG_ERROR_MAX]);
 /* Over every value, in table order: equal in nginx and workerd when they run with the same. */

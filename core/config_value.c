@@ -6,7 +6,6 @@
 #include "core/config_private.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -198,11 +197,13 @@ bool config_value_text(const char *text, char *out, size_t capacity)
 
 bool config_value_has_password(const char *text)
 {
+    static const char keyword[] = "password";
+    const size_t length = sizeof(keyword) - 1;
     const char *scheme = strstr(text, "://"), *at;
 
-    for (at = text; (at = strcasestr(at, "password")) != NULL;) {
-        at += strlen("password");
-        if (at[strspn(at, " \t\r\n\f\v")] == '=') {
+    for (at = text; *at != '\0'; at++) {
+        if (strncasecmp(at, keyword, length) == 0 &&
+            at[length + strspn(at + length, " \t\r\n\f\v")] == '=') {
             return true;
         }
     }

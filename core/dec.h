@@ -39,9 +39,10 @@ static inline dec dec_from_int(int64_t whole)
 }
 
 /*
- * Text to value: [+-]digits[.digits][e[+-]digits], no blanks, at least one digit. `dec_parse` refuses
- * text that needs more than 12 places (trailing zeros are no need); `dec_parse_rounded` rounds it.
- * False: not a number, or out of range, or (dec_parse) inexact; *out is untouched.
+ * Text to value: [+-]digits[.digits][e[+-]digits], no blanks, at least one digit (".5" and "5." are
+ * taken: venues write the first). `dec_parse` refuses text that needs more than 12 places (trailing
+ * zeros are no need); `dec_parse_rounded` rounds it. False: not a number, or out of range, or
+ * (dec_parse) inexact; *out is untouched.
  */
 bool dec_parse(const char *text, size_t length, dec *out);
 bool dec_parse_rounded(const char *text, size_t length, enum dec_rounding rounding, dec *out);
@@ -49,7 +50,7 @@ bool dec_parse_rounded(const char *text, size_t length, enum dec_rounding roundi
 /* Shortest exact text ("0.1", "-3", "0"), NUL-terminated; returns its length. Never an exponent. */
 size_t dec_format(dec value, char text[DEC_TEXT_MAX]);
 
-/* Checked arithmetic. False where the result does not fit or the divisor is zero; *out untouched. */
+/* Checked. False where the result does not fit or the divisor is zero; *out is untouched. */
 bool dec_add(dec a, dec b, dec *out);
 bool dec_sub(dec a, dec b, dec *out);
 bool dec_mul(dec a, dec b, enum dec_rounding rounding, dec *out);

@@ -1,12 +1,12 @@
 /*
- * The one table of directives. nginx and workerd both compile it in (DESIGN §2.10), so that
- * `nginx -t` and `workerd -t` say the same of a whale.conf, and docs/CONFIGURATION.md is tested
- * against it.
+ * The one table of directives. nginx and workerd both compile it in, so that `nginx -t` and
+ * `workerd -t` say the same of a whale.conf, and docs/CONFIGURATION.md is tested against it.
  *
  * X(name, kind, field of whale_config, default text, when a change takes effect, help)
  *   kind: TEXT, PATH, SECRET_PATH (a file; never its content), COUNT (min..max in config.c),
  *         SIZE (k m g), TIME (ms s m h; kept in ns), FLAG (on|off), ADDRESS (ipv4:port), URL
- *   when: RELOAD = nginx reload / SIGHUP to workerd; RESTART = of workerd (and nginx where it reads it)
+ *   when: RELOAD = nginx reload / SIGHUP to workerd; RESTART = of workerd, and of nginx where it
+ *         reads the value
  * A directive stands at most once, except `whale_venue` and `whale_paper_replay`, which add.
  */
 #ifndef WHALE_CORE_DIRECTIVES_H
@@ -26,8 +26,9 @@
     X(whale_web_database_password_file, SECRET_PATH, web_database_password_file, "", RELOAD,       \
       "file with the password of whale_web_database")                                              \
     X(whale_web_pool, COUNT, web_pool, "4", RELOAD, "connections of one nginx worker")             \
-    X(whale_web_queue, COUNT, web_queue, "256", RELOAD, "requests that may wait for one, a worker") \
-    X(whale_web_queue_timeout, TIME, web_queue_timeout_ns, "2s", RELOAD, "longest wait, then 503")  \
+    X(whale_web_queue, COUNT, web_queue, "256", RELOAD,                                            \
+      "requests that may wait for one, a worker")                                                  \
+    X(whale_web_queue_timeout, TIME, web_queue_timeout_ns, "2s", RELOAD, "longest wait, then 503") \
     X(whale_web_statement_timeout, TIME, web_statement_timeout_ns, "5s", RELOAD,                   \
       "longest statement of nginx")                                                                \
     /* shared memory */                                                                            \
@@ -35,7 +36,7 @@
     X(whale_shm_instruments, COUNT, shm_instruments, "4096", RESTART, "price slots")               \
     X(whale_shm_users, COUNT, shm_users, "65536", RESTART, "users held in the segment")            \
     X(whale_shm_positions, COUNT, shm_positions, "262144", RESTART, "open positions held in it")   \
-    /* venues: whale_venue binance:usdm rest=URL stream=URL [leaders=URL] [account=URL]; repeated */ \
+    /* whale_venue binance:usdm rest=URL stream=URL [leaders=URL] [account=URL]; repeated */       \
     X(whale_venue, TEXT, venues, "", RESTART, "a venue's market and its addresses")                \
     X(whale_watch_interval, TIME, watch_interval_ns, "10s", RELOAD, "between reads of one whale")  \
     X(whale_feed_silence, TIME, feed_silence_ns, "10s", RELOAD,                                    \
@@ -65,7 +66,7 @@
     X(whale_master_key_file, SECRET_PATH, master_key_file, "", RESTART,                            \
       "sign: AES-256 key that stored API keys are encrypted with")                                 \
     X(whale_sign_user, TEXT, sign_user, "", RESTART, "Unix user of the sign role (as root only)")  \
-    X(whale_init_data_max_age, TIME, init_data_max_age_ns, "1h", RELOAD, "of initData at sign-in")  \
+    X(whale_init_data_max_age, TIME, init_data_max_age_ns, "1h", RELOAD, "of initData at sign-in") \
     X(whale_session_lifetime, TIME, session_lifetime_ns, "1h", RELOAD, "of a session token")       \
     /* Telegram */                                                                                 \
     X(whale_bot_token_file, SECRET_PATH, bot_token_file, "", RESTART, "notify: the bot's token")   \
@@ -79,7 +80,8 @@
     X(whale_paper_replay, PATH, paper_replay, "", RESTART, "recorded frames to replay; repeated")  \
     X(whale_paper_leaders, PATH, paper_leaders, "", RESTART, "lead traders' starting positions")   \
     X(whale_paper_seed, COUNT, paper_seed, "1", RESTART, "of the leaders' script")                 \
-    X(whale_paper_pace, TIME, paper_pace_ns, "6s", RESTART, "between moves of the leaders' script") \
+    X(whale_paper_pace, TIME, paper_pace_ns, "6s", RESTART,                                        \
+      "between moves of the leaders' script")                                                      \
     X(whale_paper_journal, PATH, paper_journal, "", RESTART,                                       \
       "the paper venue's own log of what it accepted")                                             \
     X(whale_paper_faults, TEXT, paper_faults, "", RESTART,                                         \

@@ -2,8 +2,9 @@
  * JSON without allocation: a bounded writer, and reading by path over jsmn tokens.
  *
  * The writer never writes past its buffer: when the text does not fit it stops, and `json_finish`
- * says so. Decimals and ids go out as strings (DESIGN: the contract). The reader never modifies the
- * text and holds only token indexes; every accessor is safe on -1, so lookups chain without checks.
+ * says so. Decimals and ids go out as strings (docs/ARCHITECTURE.md, the contract). The reader
+ * never modifies the text and holds only token indexes; every accessor is safe on -1, so lookups
+ * chain without checks.
  */
 #ifndef WHALE_CORE_JSON_H
 #define WHALE_CORE_JSON_H
@@ -38,10 +39,11 @@ void json_object_end(json_writer *writer);
 void json_array(json_writer *writer);
 void json_array_end(json_writer *writer);
 void json_key(json_writer *writer, const char *key);
-void json_text(json_writer *writer, const char *text, size_t length); /* escapes; bad UTF-8 -> U+FFFD */
-void json_string(json_writer *writer, const char *text);              /* NULL -> null */
-void json_dec(json_writer *writer, dec value);                        /* "1.5" */
-void json_id(json_writer *writer, int64_t id);                        /* "42" */
+/* Escapes what JSON wants escaped; bad UTF-8 becomes U+FFFD. */
+void json_text(json_writer *writer, const char *text, size_t length);
+void json_string(json_writer *writer, const char *text); /* NULL -> null */
+void json_dec(json_writer *writer, dec value);           /* "1.5" */
+void json_id(json_writer *writer, int64_t id);           /* "42" */
 void json_int(json_writer *writer, int64_t value);
 void json_bool(json_writer *writer, bool value);
 void json_null(json_writer *writer);
@@ -59,19 +61,20 @@ typedef struct {
 enum json_status { JSON_OK, JSON_SYNTAX, JSON_TOO_LARGE };
 
 /*
- * Strict RFC 8259 text into the caller's tokens. JSON_TOO_LARGE: more tokens than capacity, or deeper
- * than JSON_DEPTH_MAX. Nothing but white space may follow the value; text that is not UTF-8 is refused.
- * The text must outlive the document. Of equal keys the first counts.
+ * Strict RFC 8259 text into the caller's tokens. JSON_TOO_LARGE: more tokens than capacity, or
+ * deeper than JSON_DEPTH_MAX. Nothing but white space may follow the value; text that is not UTF-8
+ * is refused. The text must outlive the document. Of equal keys the first counts.
  */
 enum json_status json_parse(json_doc *doc, const char *text, size_t length, jsmntok_t *tokens,
                             int capacity);
 
-/* Token at "a.b[3].c" below `node` (0 is the root), or -1. Keys are compared as written, unescaped. */
+/* Token at "a.b[3].c" below `node` (0 is the root), or -1. Keys are compared as they stand in the
+ * text, escapes and all. */
 int json_at(const json_doc *doc, int node, const char *path);
 /* Members of an array or object; 0 for anything else. */
 int json_size(const json_doc *doc, int node);
-/* Iteration: `for (int it = json_first(d, n); it >= 0; it = json_next(d, it))`. For an object `it` is the
- * key's token and it + 1 its value. */
+/* Iteration: `for (int it = json_first(d, n); it >= 0; it = json_next(d, it))`. For an object `it`
+ * is the key's token and it + 1 its value. */
 int json_first(const json_doc *doc, int node);
 int json_next(const json_doc *doc, int item);
 
@@ -81,8 +84,8 @@ bool json_is_string(const json_doc *doc, int node);
 bool json_is_null(const json_doc *doc, int node);
 /* The token's own bytes (a string without its quotes, escapes as written). False on -1. */
 bool json_slice(const json_doc *doc, int node, const char **text, size_t *length);
-/* A string, unescaped to UTF-8 and NUL-terminated. False: not a string, longer than capacity - 1, or
- * with a \u0000, which no C string can hold. Half a surrogate pair becomes U+FFFD. */
+/* A string, unescaped to UTF-8 and NUL-terminated. False: not a string, longer than capacity - 1,
+ * or with a \u0000, which no C string can hold. Half a surrogate pair becomes U+FFFD. */
 bool json_copy(const json_doc *doc, int node, char *out, size_t capacity);
 bool json_equals(const json_doc *doc, int node, const char *text);
 /* Numbers, written bare or as a string. */
