@@ -1,0 +1,509 @@
+/*
+ * The Binance USD-M adapter against answers that are cut, wrong or hostile, and against calls that
+ * must not become requests. The rule for orders: only the whole answer to this very order is OK,
+ * only what Binance says it refused is refused, all else is UNCLEAR.
+ */
+#include "tests/conformance/binance_cases.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define DATA "tests/data/binance/"
+#define CLIENT_ID "waaaaaaaaaaaaaaaaaaaaaaaaaa01"
+#define TRUNCATION_BODY_MAX 12000 /* longer samples are cut at every so-manyth byte */
+
+static binance_case_values values;
+
+static venue_call order_call(void)
+{
+    return (venue_call){.operation = VENUE_OP_PLACE_ORDER,
+                        .market = VENUE_USDM,
+                        .symbol = "BTCUSDT",
+                        .time_ns = BINANCE_CASE_TIME_NS,
+                        .side = VENUE_SELL,
+                        .quantity = binance_case_dec("0.012"),
+                        .client_order_id = CLIENT_ID};
+}
+
+static venue_result answer_to(const venue_call *call, int status, const char *body)
+{
+    venue_request request;
+    venue_result result;
+
+    assert_int_equal(binance_case_adapter()->build(call, &request), VENUE_BUILD_OK);
+    binance_case_parse(&request, status, (cases_slice){body, strlen(body)}, &values, &result);
+    return result;
+}
+
+static venue_result order_answer(int status, const char *body)
+{
+    venue_call call = order_call();
+
+    return answer_to(&call, status, body);
+}
+
+/* A reply to the order of order_call, with one member changed or (value NULL) left out. */
+static const char *order_reply(const char *changed, const char *value)
+{
+    static char body[1024];
+    static const char *const members[][2] = {
+        {"symbol", "\"BTCUSDT\""},
+        {"orderId", "9007199254740993"},
+        {"side", "\"SELL\""},
+        {"clientOrderId", "\"" CLIENT_ID "\""},
+        {"status", "\"FILLED\""},
+        {"positionSide", "\"BOTH\""},
+        {"origQty", "\"0.012\""},
+        {"executedQty", "\"0.012\""},
+        {"avgPrice", "\"61000.50\""},
+        {"cumQuote", "\"732.006\""},
+        {"type", "\"MARKET\""},
+        {"reduceOnly", "false"},
+        {"updateTime", "1718000000500"},
+    };
+    size_t length = (size_t)snprintf(body, sizeof(body), "{");
+
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const char *text = strcmp(members[i][0], changed) == 0 ? value : members[i][1];
+
+        if (text != NULL) {
+            length += (size_t)snprintf(body + length, sizeof(body) - length, "%s\"%s\":%s",
+                                       length > 1 ? "," : "", members[i][0], text);
+        }
+    }
+    snprintf(body + length, sizeof(body) - length, "}");
+    return body;
+}
+
+/* ---- placements ------------------------------------------------------------------------------ */
+
+static void a_filled_order_is_ok_with_its_exact_figures(void **state)
+{
+    venue_result result = order_answer(200, order_reply("", NULL));
+    char text[DEC_TEXT_MAX];
+
+    (void)state;
+    assert_int_equal(result.verdict.class_, VENUE_OK);
+    assert_int_equal(result.count, 1);
+    assert_string_equal(values.orders[0].venue_order_id, "9007199254740993");
+    assert_int_equal(values.orders[0].state, VENUE_ORDER_FILLED);
+    assert_true(values.orders[0].average_price_known);
+    dec_format(values.orders[0].average_price, text);
+    assert_string_equal(text, "61000.5");
+}
+
+static void an_average_that_is_not_told_is_not_known(void **state)
+{
+    static const char without[] =
+        "{\"symbol\":\"BTCUSDT\",\"orderId\":1,\"clientOrderId\":\"" CLIENT_ID "\",\"side\":"
+        "\"SELL\",\"status\":\"FILLED\",\"origQty\":\"0.012\",\"executedQty\":\"0.012\"}";
+    venue_result result = order_answer(200, without);
+    char text[DEC_TEXT_MAX];
+
+    (void)state;
+    assert_int_equal(result.verdict.class_, VENUE_OK);
+    assert_false(values.orders[0].average_price_known);
+    assert_true(dec_is_zero(values.orders[0].average_price));
+    result = order_answer(200, order_reply("avgPrice", NULL));
+    assert_true(values.orders[0].average_price_known);
+    dec_format(values.orders[0].average_price, text);
+    assert_string_equal(text, "61000.5"); /* 732.006 / 0.012 */
+}
+
+static void a_reply_that_is_not_to_this_order_is_unclear(void **state)
+{
+    static const char *const changes[][2] = {
+        {"symbol", "\"ETHUSDT\""},
+        {"symbol", NULL},
+        {"side", "\"BUY\""},
+        {"side", "\"HOLD\""},
+        {"clientOrderId", "\"w2\""},
+        {"clientOrderId", NULL},
+        {"origQty", "\"0.013\""},
+        {"origQty", "\"0.0120000000001\""},
+        {"origQty", NULL},
+        {"executedQty", NULL},
+        {"executedQty", "\"0.013\""},
+        {"executedQty", "\"-0.012\""},
+        {"executedQty", "\"0.011\""},
+        {"executedQty", "\"0\""},
+        {"executedQty", "\"nan\""},
+        {"status", NULL},
+        {"status", "7"},
+        {"orderId", NULL},
+        {"orderId", "\"abc\""},
+        {"orderId", "1.5"},
+        {"positionSide", "\"UP\""},
+        {"avgPrice", "\"-1\""},
+        {"avgPrice", "\"x\""},
+        {"cumQuote", "\"-1\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        venue_result result = order_answer(200, order_reply(changes[i][0], changes[i][1]));
+
+        assert_int_equal(result.verdict.class_, VENUE_UNCLEAR);
+        assert_int_equal(result.count, 0);
+    }
+}
+
+static void a_state_that_is_new_to_us_is_unknown_not_wrong(void **state)
+{
+    venue_result result = order_answer(200, order_reply("status", "\"PAUSED\""));
+
+    (void)state;
+    assert_int_equal(result.verdict.class_, VENUE_OK);
+    assert_int_equal(values.orders[0].state, VENUE_ORDER_STATE_UNKNOWN);
+}
+
+static void statuses_decide_what_may_have_been_executed(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        enum venue_class order, query;
+    } rows[] = {
+        {0, "", VENUE_UNCLEAR, VENUE_DOWN},
+        {200, "", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {200, "{}", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {200, "[]", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {200, "<html></html>", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {200, "{\"code\":200,\"msg\":\"success\"}", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {200, "{\"code\":-2019,\"msg\":\"Margin is insufficient.\"}", VENUE_REJECTED,
+         VENUE_REJECTED},
+        {301, "", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {400, "", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {400, "{\"code\":-2019,\"msg\":\"Mar", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {400, "{\"code\":-99999,\"msg\":\"new\"}", VENUE_REJECTED, VENUE_REJECTED},
+        {400, "{\"code\":0,\"msg\":\"\"}", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {400, "{\"code\":-2013,\"msg\":\"Order does not exist.\"}", VENUE_UNCLEAR, VENUE_NOT_KNOWN},
+        {401, "{\"code\":-2015,\"msg\":\"Invalid API-key, IP, or permissions for action.\"}",
+         VENUE_ACCOUNT, VENUE_ACCOUNT},
+        {403, "<html>blocked</html>", VENUE_DOWN, VENUE_DOWN},
+        {404, "", VENUE_UNCLEAR, VENUE_UNREADABLE},
+        {408, "{\"code\":-1007,\"msg\":\"Timeout\"}", VENUE_UNCLEAR, VENUE_DOWN},
+        {408, "", VENUE_UNCLEAR, VENUE_DOWN},
+        {418, "", VENUE_RETRY_LATER, VENUE_RETRY_LATER},
+        {429, "<html></html>", VENUE_RETRY_LATER, VENUE_RETRY_LATER},
+        {451, "{\"code\":0,\"msg\":\"restricted location\"}", VENUE_DOWN, VENUE_DOWN},
+        {500, "", VENUE_UNCLEAR, VENUE_DOWN},
+        {502, "<html>Bad gateway</html>", VENUE_UNCLEAR, VENUE_DOWN},
+        {503, "{\"code\":-1008,\"msg\":\"overloaded\"}", VENUE_RETRY_LATER, VENUE_RETRY_LATER},
+        {503, "{\"code\":-1000,\"msg\":\"Unknown error\"}", VENUE_UNCLEAR, VENUE_DOWN},
+        {503, "{\"code\":-2019,\"msg\":\"?\"}", VENUE_UNCLEAR, VENUE_DOWN},
+        {504, "", VENUE_UNCLEAR, VENUE_DOWN},
+    };
+    venue_call query = order_call();
+
+    (void)state;
+    query.operation = VENUE_OP_QUERY_ORDER;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(order_answer(rows[i].status, rows[i].body).verdict.class_, rows[i].order);
+        assert_int_equal(answer_to(&query, rows[i].status, rows[i].body).verdict.class_,
+                         rows[i].query);
+    }
+}
+
+static void waiting_times_are_the_servers_or_our_own(void **state)
+{
+    venue_call call = order_call();
+    venue_answer answer = {.status = 429, .body = "", .retry_after_ns = 7000000000LL};
+    venue_request request;
+    venue_result result = {0};
+
+    (void)state;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    binance_case_adapter()->parse(&request, &answer, &result);
+    assert_true(result.verdict.retry_after_ns == 7000000000LL);
+    assert_true(order_answer(429, "").verdict.retry_after_ns == 60000000000LL);
+    assert_true(order_answer(418, "").verdict.retry_after_ns == 120000000000LL);
+    assert_true(order_answer(400, "{\"code\":-1015,\"msg\":\"Too many new orders\"}")
+                    .verdict.retry_after_ns > 0);
+}
+
+static void messages_are_cut_at_a_character_and_cleaned(void **state)
+{
+    char body[700] = "{\"code\":-4000,\"msg\":\"a\\u0001b\\n";
+    venue_result result;
+
+    (void)state;
+    for (int i = 0; i < 120; i++) {
+        strcat(body, "\xe5\xb8\x81"); /* a character of three bytes */
+    }
+    strcat(body, "\"}");
+    result = order_answer(400, body);
+    assert_int_equal(result.verdict.code, -4000);
+    assert_memory_equal(result.verdict.message, "a b ", 4);
+    assert_int_equal((strlen(result.verdict.message) - 4) % 3, 0);
+    assert_true(strlen(result.verdict.message) > 150);
+}
+
+/* ---- cut answers ----------------------------------------------------------------------------- */
+
+/* Every prefix, in memory of its own so that a read past its end is seen. */
+static void cut_everywhere(const venue_request *request, cases_slice whole)
+{
+    size_t step = whole.length > TRUNCATION_BODY_MAX ? 1 + whole.length / TRUNCATION_BODY_MAX : 1;
+    venue_result result;
+
+    for (size_t length = 0; length < whole.length; length += step) {
+        char *copy = malloc(length > 0 ? length : 1);
+
+        assert_non_null(copy);
+        memcpy(copy, whole.text, length);
+        binance_case_parse(request, 200, (cases_slice){copy, length}, &values, &result);
+        free(copy);
+        assert_int_equal(result.verdict.class_,
+                         request->read_only ? VENUE_UNREADABLE : VENUE_UNCLEAR);
+        assert_int_equal(result.count, 0);
+        assert_false(result.complete);
+        assert_int_equal(result.leverage, 0);
+    }
+}
+
+static enum cases_outcome cut_response(cases_slice one, void *context)
+{
+    char method[16], path[160];
+    binance_case_call asked;
+    venue_request request;
+    cases_slice response;
+    enum venue_operation operation;
+
+    (void)context;
+    operation = binance_case_operation(cases_text(one, "method", method, sizeof(method)),
+                                       cases_text(one, "path", path, sizeof(path)));
+    if (operation == VENUE_OP_COUNT || !cases_part(one, "response", &response)) {
+        return CASES_SKIPPED;
+    }
+    assert_true(binance_case_asked(operation, response, &asked, &request));
+    cut_everywhere(&request, response);
+    return CASES_PASSED;
+}
+
+static void no_answer_that_was_cut_is_ok(void **state)
+{
+    static const char *const files[] = {
+        DATA "responses_connector_usdm.json",
+        DATA "responses_jkorf_usdm.json",
+        DATA "responses_gct_usdm.json",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        cases_count count = {0};
+
+        assert_true(cases_run(files[i], cut_response, NULL, &count));
+        cases_report(files[i], &count);
+        assert_true(count.run > 0);
+    }
+}
+
+static void no_order_reply_that_was_cut_is_ok(void **state)
+{
+    const char *reply = order_reply("", NULL);
+    venue_call call = order_call();
+    venue_request request;
+
+    (void)state;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    cut_everywhere(&request, (cases_slice){reply, strlen(reply)});
+}
+
+static void no_leaders_page_that_was_cut_is_ok(void **state)
+{
+    static const struct {
+        const char *file;
+        enum venue_operation operation;
+    } rows[] = {
+        {DATA "leaders/positions_oneway.json", VENUE_OP_LEADER_POSITIONS},
+        {DATA "leaders/positions_hedge.json", VENUE_OP_LEADER_POSITIONS},
+        {DATA "leaders/list.json", VENUE_OP_LEADER_RANKING},
+        {DATA "leaders/detail.json", VENUE_OP_LEADER_DETAIL},
+        {DATA "leaders/order_history.json", VENUE_OP_LEADER_HISTORY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        venue_call call = {.operation = rows[i].operation,
+                           .market = VENUE_USDM,
+                           .time_ns = BINANCE_CASE_TIME_NS,
+                           .leader_id = "4800000000000000001"};
+        venue_request request;
+        cases_slice whole, response;
+        char *text = cases_load(rows[i].file, &whole.length);
+
+        assert_non_null(text);
+        whole.text = text;
+        assert_true(cases_part(whole, "response", &response));
+        assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+        cut_everywhere(&request, response);
+        free(text);
+    }
+}
+
+static enum cases_outcome cut_message(cases_slice one, void *context)
+{
+    cases_slice message;
+    venue_event event;
+
+    (void)context;
+    assert_true(cases_part(one, "message", &message));
+    for (size_t length = 0; length < message.length; length++) {
+        char *copy = malloc(length > 0 ? length : 1);
+
+        assert_non_null(copy);
+        memcpy(copy, message.text, length);
+        binance_case_adapter()->stream_parse(copy, length, &event);
+        free(copy);
+        assert_int_equal(event.kind, VENUE_EVENT_UNREADABLE);
+    }
+    return CASES_PASSED;
+}
+
+static void no_message_that_was_cut_is_an_event(void **state)
+{
+    cases_count count = {0};
+
+    (void)state;
+    assert_true(cases_run(DATA "ws_usdm.json", cut_message, NULL, &count));
+    cases_report("messages cut", &count);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static void assert_invalid(venue_call call)
+{
+    venue_request request;
+
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_INVALID);
+}
+
+static void orders_that_could_only_be_refused_are_not_built(void **state)
+{
+    venue_call call = order_call();
+
+    (void)state;
+    call.symbol = NULL, assert_invalid(call);
+    call.symbol = "", assert_invalid(call);
+    call.symbol = "BTC\nUSDT", assert_invalid(call);
+    call = order_call(), call.quantity = DEC_ZERO, assert_invalid(call);
+    call.quantity = binance_case_dec("-1"), assert_invalid(call);
+    call = order_call(), call.client_order_id = NULL, assert_invalid(call);
+    call.client_order_id = "", assert_invalid(call);
+    call.client_order_id = "a&side=BUY", assert_invalid(call);
+    call.client_order_id = "0123456789012345678901234567890123456", assert_invalid(call);
+    call = order_call(), call.time_ns = 0, assert_invalid(call);
+    call = order_call(), call.receive_window_ns = 61000000000LL, assert_invalid(call);
+    call = order_call(), call.market = VENUE_SPOT, assert_invalid(call);
+    call = order_call(), call.quantity_is_quote = true, assert_invalid(call);
+    call = order_call(), call.close_position = true, assert_invalid(call);
+    call = order_call(), call.order_type = VENUE_STOP_MARKET, assert_invalid(call);
+    call = order_call(), call.order_type = VENUE_LIMIT, assert_invalid(call);
+    call = order_call(), call.side = (enum venue_side)7, assert_invalid(call);
+    call = order_call(), call.operation = VENUE_OP_SET_LEVERAGE, assert_invalid(call);
+    call.leverage = 151, assert_invalid(call);
+    call = order_call(), call.operation = VENUE_OP_QUERY_ORDER, call.client_order_id = NULL;
+    assert_invalid(call);
+    call.venue_order_id = "12a", assert_invalid(call);
+    call = order_call(), call.operation = VENUE_OP_SET_MARGIN_MODE, call.margin_mode = VENUE_CASH;
+    assert_invalid(call);
+}
+
+static void in_hedge_mode_a_reducing_order_cannot_open(void **state)
+{
+    venue_call call = order_call();
+    venue_request request;
+
+    (void)state;
+    call.reduce_only = true;
+    call.position_side = VENUE_LONG; /* sells: reduces the long leg */
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.body, "positionSide=LONG"));
+    assert_null(strstr(request.body, "reduceOnly"));
+    call.position_side = VENUE_SHORT; /* sells: would add to the short leg */
+    assert_invalid(call);
+}
+
+static void what_the_adapter_lacks_is_unsupported(void **state)
+{
+    venue_call call = order_call();
+    venue_request request;
+
+    (void)state;
+    for (int i = 0; i < VENUE_OP_COUNT; i++) {
+        enum venue_build_status status;
+
+        call.operation = (enum venue_operation)i;
+        status = binance_case_adapter()->build(&call, &request);
+        assert_int_equal(status == VENUE_BUILD_UNSUPPORTED,
+                         binance_case_adapter()->capabilities[i] != VENUE_CAN);
+    }
+    call.operation = VENUE_OP_COUNT;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_UNSUPPORTED);
+}
+
+static void symbols_are_percent_encoded_before_signing(void **state)
+{
+    venue_call call = order_call();
+    venue_request request;
+
+    (void)state;
+    call.symbol = "\xe5\xb8\x81USDT";
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.sign_text, "symbol=%E5%B8%81USDT&"));
+    assert_string_equal(request.sign_text, request.body);
+    call = order_call();
+    call.client_order_id = "a.b:c/d-e_f";
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.body, "newClientOrderId=a.b%3Ac%2Fd-e_f&"));
+}
+
+static void credentials_cannot_break_out_of_their_header(void **state)
+{
+    static const char signature[] =
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    venue_call call = order_call();
+    venue_credentials credentials = {"key\r\nX-Evil: 1", "", signature};
+    venue_request request;
+    venue_bytes bytes;
+
+    (void)state;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_false(binance_case_adapter()->finish(&request, &credentials, &bytes));
+    credentials = (venue_credentials){"key", "", "abc"};
+    assert_false(binance_case_adapter()->finish(&request, &credentials, &bytes));
+    credentials = (venue_credentials){"key", "", NULL};
+    assert_false(binance_case_adapter()->finish(&request, &credentials, &bytes));
+    credentials = (venue_credentials){"key", "", signature};
+    assert_true(binance_case_adapter()->finish(&request, &credentials, &bytes));
+    assert_string_equal(bytes.headers[0], "X-MBX-APIKEY: key");
+    assert_string_equal(bytes.headers[1], "Content-Type: application/x-www-form-urlencoded");
+    assert_int_equal(bytes.header_count, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_filled_order_is_ok_with_its_exact_figures),
+        cmocka_unit_test(an_average_that_is_not_told_is_not_known),
+        cmocka_unit_test(a_reply_that_is_not_to_this_order_is_unclear),
+        cmocka_unit_test(a_state_that_is_new_to_us_is_unknown_not_wrong),
+        cmocka_unit_test(statuses_decide_what_may_have_been_executed),
+        cmocka_unit_test(waiting_times_are_the_servers_or_our_own),
+        cmocka_unit_test(messages_are_cut_at_a_character_and_cleaned),
+        cmocka_unit_test(no_answer_that_was_cut_is_ok),
+        cmocka_unit_test(no_order_reply_that_was_cut_is_ok),
+        cmocka_unit_test(no_leaders_page_that_was_cut_is_ok),
+        cmocka_unit_test(no_message_that_was_cut_is_an_event),
+        cmocka_unit_test(orders_that_could_only_be_refused_are_not_built),
+        cmocka_unit_test(in_hedge_mode_a_reducing_order_cannot_open),
+        cmocka_unit_test(what_the_adapter_lacks_is_unsupported),
+        cmocka_unit_test(symbols_are_percent_encoded_before_signing),
+        cmocka_unit_test(credentials_cannot_break_out_of_their_header),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
