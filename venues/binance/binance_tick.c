@@ -9,6 +9,9 @@
 #include "venues/binance/binance_tick.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define TICK_ONES 0x0101010101010101ULL
 #define TICK_HIGHS 0x8080808080808080ULL
@@ -20,6 +23,7 @@
 #define TICK_BIT(letter) (1ULL << TICK_SLOT(letter))
 
 struct tick_members {
+    const char *frame;
     uint64_t seen, quoted;
     const char *text[64];
     uint32_t length[64];
@@ -47,8 +51,24 @@ static uint64_t tick_equal(uint64_t word, unsigned char byte)
 }
 
 /* The quote that ends a string of plain ASCII without escapes; NULL for any other string. */
-static const char *tick_string_end(const char *at, const char *end)
+static inline const char *tick_string_end(const char *at, const char *end)
 {
+#ifdef __SSE2__
+    while (end - at >= 16) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        /* signed, so that what is not ASCII is below a space as well */
+        const __m128i special =
+            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                      _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
+                         _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')));
+        const unsigned mask = (unsigned)_mm_movemask_epi8(special);
+        if (mask != 0) {
+            at += __builtin_ctz(mask);
+            return *at == '"' ? at : NULL;
+        }
+        at += 16;
+    }
+#endif
     while (end - at >= 8) {
         const uint64_t word = tick_load(at);
         /* a quote, a backslash, a control character, or what is not ASCII */
@@ -134,6 +154,12 @@ static const char *tick_bare_end(const char *at, const char *end)
 {
     static const char *const words[] = {"true", "false", "null"};
 
+    if (*at >= '1' && *at <= '9') { /* ids and times */
+        const char *stop = tick_digits_end(at + 1, end);
+        if (stop < end && (*stop == ',' || *stop == '}')) {
+            return stop;
+        }
+    }
     for (int i = 0; i < 3; i++) {
         const size_t length = strlen(words[i]);
         if (*at == words[i][0]) {
@@ -252,67 +278,111 @@ static const uint64_t tick_powers[DEC_PLACES + 1] = {
     100ULL,           10ULL,           1ULL,
 };
 
-/* Digits, a point, digits: gathered in 64 bits and widened once. Anything else goes to core. */
+/* Up to eight characters of a number, all at once. */
+struct tick_chunk {
+    uint64_t value;
+    uint32_t places; /* digits behind the point */
+    bool point, valid;
+};
+
+/*
+ * The `length` (1 to 8) characters before `stop`; the eight before it must be readable. As a word
+ * each digit is a byte, the last one on top; taking the point out moves those before it up by one.
+ */
+static inline struct tick_chunk tick_chunk_read(const char *stop, uint32_t length)
+{
+    const unsigned above = 8 * (8 - length);
+    uint64_t word = (tick_load(stop - 8) ^ TICK_ONES * '0') >> above << above;
+    const uint64_t point = tick_equal(word, '.' ^ '0');
+    struct tick_chunk chunk = {0, 0, point != 0, false};
+
+    if (point != 0) {
+        const unsigned at = (unsigned)__builtin_ctzll(point) & ~7U; /* its lowest bit */
+        const uint64_t before = word & ((1ULL << at) - 1);
+
+        chunk.places = 7 - at / 8;
+        word = (word >> at >> 8 << 8 << at) | before << 8;
+    }
+    chunk.valid = (((word + TICK_ONES * 0x76) | word) & TICK_HIGHS) == 0;
+    word = word * 2561 >> 8;
+    word = (word & 0x00ff00ff00ff00ffULL) * 6553601 >> 16;
+    chunk.value = (word & 0x0000ffff0000ffffULL) * 42949672960001ULL >> 32;
+    return chunk;
+}
+
+static inline bool tick_short(const char *frame, const char *text, uint32_t length,
+                              uint64_t *digits, uint32_t *places);
+
+/* tick_short() without eight bytes before the value. */
+static bool tick_first(const char *text, uint32_t length, uint64_t *digits, uint32_t *places)
+{
+    char room[8 + 16];
+
+    memcpy(room + 8, text, length);
+    memset(room, '0', 8);
+    return tick_short(room, room + 8, length, digits, places);
+}
+
+/*
+ * Digits, perhaps a point, digits; at most 16 characters. `places` is how many are behind the
+ * point. False: something else, which is not to say that it is no number.
+ */
+static inline bool tick_short(const char *frame, const char *text, uint32_t length,
+                              uint64_t *digits, uint32_t *places)
+{
+    const char *stop = text + length;
+
+    if (length == 0 || length > 16) {
+        return false;
+    }
+    if (text - frame < 8) { /* only a frame's first value */
+        return tick_first(text, length, digits, places);
+    }
+    const struct tick_chunk low = tick_chunk_read(stop, length < 8 ? length : 8);
+    *digits = low.value;
+    *places = low.places;
+    if (length <= 8) {
+        return low.valid && length > low.point;
+    }
+    const struct tick_chunk high = tick_chunk_read(stop - 8, length - 8);
+    if (high.point) {
+        *places = high.places + 8;
+    }
+    *digits += high.value * (low.point ? 10000000ULL : 100000000ULL);
+    return low.valid && high.valid && !(low.point && high.point);
+}
+
 static bool tick_dec(const struct tick_members *members, char letter, dec *out)
 {
     const char *text = members->text[TICK_SLOT(letter)];
     const uint32_t length = members->length[TICK_SLOT(letter)];
-    uint64_t digits = 0;
-    uint32_t places = 0, i = 0;
+    uint64_t digits;
+    uint32_t places;
 
     if ((members->seen & TICK_BIT(letter)) == 0) {
         return false;
     }
-    if (length == 0 || length > 19 || !tick_is_digit(text[0])) {
-        return dec_parse_rounded(text, length, DEC_HALF_EVEN, out);
-    }
-    for (; i < length && tick_is_digit(text[i]); i++) {
-        digits = digits * 10 + (uint64_t)(text[i] - '0');
-    }
-    if (i + 1 < length && text[i] == '.') {
-        const uint32_t point = i++;
-        for (; i < length && tick_is_digit(text[i]); i++) {
-            digits = digits * 10 + (uint64_t)(text[i] - '0');
-        }
-        places = i - point - 1;
-    }
-    if (i != length || places > DEC_PLACES) {
+    if (!tick_short(members->frame, text, length, &digits, &places) || places > DEC_PLACES) {
         return dec_parse_rounded(text, length, DEC_HALF_EVEN, out);
     }
     out->units = (__int128)digits * tick_powers[places];
     return true;
 }
 
-/* A whole number above zero, of at most 18 digits; 0 where it is missing or anything else. */
-static uint64_t tick_integer(const struct tick_members *members, char letter)
-{
-    const char *text = members->text[TICK_SLOT(letter)];
-    const uint32_t length = members->length[TICK_SLOT(letter)];
-    uint64_t value = 0;
-
-    for (uint32_t i = 0; i < length; i++) {
-        if (!tick_is_digit(text[i])) {
-            return 0;
-        }
-        value = value * 10 + (uint64_t)(text[i] - '0');
-    }
-    return value;
-}
-
-/* Ids and times: a bare number of up to 18 digits. False: the parser must look at it. */
+/* Ids and times: a bare whole number; 0 where it is missing. False: the parser must look at it. */
 static bool tick_whole(const struct tick_members *members, char letter, uint64_t *out)
 {
     const uint64_t bit = TICK_BIT(letter);
+    uint32_t places;
 
     *out = 0;
     if ((members->seen & bit) == 0) {
         return true;
     }
-    if ((members->quoted & bit) != 0 || members->length[TICK_SLOT(letter)] > 18) {
-        return false;
-    }
-    *out = tick_integer(members, letter);
-    return *out != 0;
+    return (members->quoted & bit) == 0 &&
+           tick_short(members->frame, members->text[TICK_SLOT(letter)],
+                      members->length[TICK_SLOT(letter)], out, &places) &&
+           places == 0 && *out != 0;
 }
 
 static bool tick_time(const struct tick_members *members, char letter, struct binance_tick *out)
@@ -410,6 +480,7 @@ enum binance_tick_result binance_tick_scan(const char *frame, size_t length,
     const char *end = frame + length;
     struct tick_members members;
 
+    members.frame = frame;
     members.seen = 0;
     members.quoted = 0;
     members.top_level = members.stream = members.combined = members.depth = false;
