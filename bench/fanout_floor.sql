@@ -52,15 +52,15 @@ begin
 end $$;
 select 'floor ' || current_setting('floor.seconds');
 alter table ledger_entries disable trigger ledger_entries_append_only;
-alter table ledger_accounts disable trigger balances_changed_u;
+alter table ledger_balances disable trigger balances_changed_u;
 delete from notifications n using cohort c where n.user_id = c.user_id;
 delete from fills n using cohort c where n.user_id = c.user_id;
 delete from trades n using cohort c where n.user_id = c.user_id;
 delete from positions n using cohort c where n.user_id = c.user_id;
 delete from ledger_entries n using cohort c where n.user_id = c.user_id;
-delete from ledger_accounts n using cohort c where n.user_id = c.user_id;
+delete from ledger_balances n using cohort c where n.user_id = c.user_id;
 delete from venue_accounts n using cohort c where n.user_id = c.user_id;
 delete from user_settings n using cohort c where n.user_id = c.user_id;
 delete from users n using cohort c where n.id = c.user_id;
 alter table ledger_entries enable trigger ledger_entries_append_only;
-alter table ledger_accounts enable trigger balances_changed_u;
+alter table ledger_balances enable trigger balances_changed_u;

@@ -103,7 +103,7 @@ export function check(house) {
             union all select user_id, account_id, asset, from_kind, -amount from ledger_entries),
           summed as (select user_id, account_id, asset, kind, sum(amount) as total from moved group by 1, 2, 3, 4)
         select user_id || '/' || account_id || '/' || asset || '/' || kind || ': entries ' || coalesce(total, 0) || ', balance ' || coalesce(balance, 0)
-        from summed full join ledger_accounts using (user_id, account_id, asset, kind) where total is distinct from balance`)) {
+        from summed full join ledger_accounts using (user_id, account_id, asset, kind) where coalesce(total, 0) <> coalesce(balance, 0)`)) {
         wrong.push(`ledger ${text}`);
     }
     for (const [text] of rows(house, `select user_id || '/' || account_id || ' holds ' || balance from ledger_accounts where kind = 'HELD' and balance <> 0`)) {

@@ -1,0 +1,25 @@
+-- One trade of ours again, because what it was settled on has changed (columns: claim.sql). No row: it is ours no more.
+-- $1 user, $2 trade, $3 owner, $4 requested at
+with t as (
+  select * from trades
+  where user_id = $1::bigint and id = $2::bigint and unfinished and state in ('EXECUTING', 'UNKNOWN') and owner = $3::text
+    and requested_at = $4::timestamptz
+)
+select t.user_id, t.id, t.account_id, t.instrument_id, t.side::text, t.reduce_only, t.close_reason::text, t.quantity, t.leverage,
+  t.hold, t.price, t.client_order_id, t.attempt, t.whale_id, t.follow_id, t.asks, whale_ns(t.detected_at), whale_ns(t.reserved_at),
+  whale_ns(t.requested_at), t.venue_order_id, u.state::text, a.ref, a.secret, a.state::text,
+  case when s.closes then s.fraction end,
+  (select i.leverage from account_instruments i
+   where i.user_id = t.user_id and i.account_id = t.account_id and i.instrument_id = t.instrument_id),
+  (select coalesce(sum(p.quantity), 0) from positions p
+   where p.user_id = t.user_id and p.account_id = t.account_id and p.instrument_id = t.instrument_id and p.state = 'OPEN'),
+  h.id, h.version, h.quantity, h.entry_notional, h.margin, h.leverage, h.realised_pnl, h.fees, whale_ns(t.sent_at), whale_ns(t.accepted_at)
+from t
+join users u on u.id = t.user_id
+join venue_accounts a on a.user_id = t.user_id and a.id = t.account_id
+left join signals s on s.id = t.signal_id
+left join lateral (
+  select * from positions p
+  where p.user_id = t.user_id and p.account_id = t.account_id and p.instrument_id = t.instrument_id and p.state = 'OPEN'
+    and (p.id = t.position_id or t.position_id is null and p.whale_id is not distinct from t.whale_id) limit 1) h on true
+order by t.id
