@@ -189,6 +189,10 @@ static void errors_name_the_file_and_the_line(void **state)
          "variables are not supported in \"whale_host_name\" directive in FILE:1"},
         {"whale_shm \"/dev/shm/${x}\";",
          "variables are not supported in \"whale_shm\" directive in FILE:1"},
+        {"whale_host_name ${x};",
+         "variables are not supported in \"whale_host_name\" directive in FILE:1"},
+        {"whale_venue a:spot rest=http://a stream=ws://$b;",
+         "variables are not supported in \"whale_venue\" directive in FILE:1"},
         {"include x.conf;", "unknown directive \"include\" in FILE:1"},
         {"\"\" 1;", "unknown directive \"\" in FILE:1"},
         {"WHALE_HOSTS 1;", "unknown directive \"WHALE_HOSTS\" in FILE:1"},
@@ -387,7 +391,8 @@ static void addresses_are_numeric(void **state)
 
 static void urls_have_a_scheme_a_host_and_nothing_else(void **state)
 {
-    static const char *const good[] = {"http://a", "https://a.b-c.d:1", "https://127.0.0.1:65535",
+    static const char *const good[] = {"http://a",        "https://a.b-c.d:1",
+                                       "http://aAzZ09",   "https://127.0.0.1:65535",
                                        "http://[::1]:80", "http://[fe80::1]"};
     static const char *const bad[] = {"",
                                       "a",

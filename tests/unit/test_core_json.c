@@ -361,8 +361,22 @@ static void paths_find_their_values(void **state)
     }
     assert_true(json_equals(&doc, json_at(&doc, 0, "a.b[3].c"), "deep"));
     assert_int_equal(json_at(&doc, 0, ""), 0);
-    /* relative to a node, and from nowhere to nowhere */
-    assert_true(json_equals(&doc, json_at(&doc, json_at(&doc, 0, "a.b"), "[3].c"), "deep"));
+    doc = parse("\t\r\n [0,1,2,3,4,5,6,7,8,9,10]");
+    assert_true(json_equals(&doc, json_at(&doc, 0, "[9]"), "9"));
+    assert_true(json_equals(&doc, json_at(&doc, 0, "[10]"), "10"));
+    assert_int_equal(json_at(&doc, 0, "[11]"), -1);
+}
+
+static void paths_start_at_any_node(void **state)
+{
+    json_doc doc =
+        parse("{\"a\":{\"b\":[1,{\"c\":\"deep\"}]},\"n\":\"null\",\"t\":true,\"z\":null}");
+
+    (void)state;
+    assert_true(json_equals(&doc, json_at(&doc, json_at(&doc, 0, "a.b"), "[1].c"), "deep"));
+    assert_false(json_is_null(&doc, json_at(&doc, 0, "n")));
+    assert_false(json_is_null(&doc, json_at(&doc, 0, "t")));
+    assert_true(json_is_null(&doc, json_at(&doc, 0, "z")));
     assert_int_equal(json_at(&doc, -1, "a"), -1);
     assert_int_equal(json_at(&doc, 10000, "a"), -1);
 }
@@ -483,6 +497,9 @@ static void strings_are_unescaped(void **state)
         {"\"\\u0041\\u00e9\\u20AC\"", "A\xC3\xA9\xE2\x82\xAC"},
         {"\"\\uD83D\\uDC33\"", "\xF0\x9F\x90\xB3"},
         {"\"\\ud83d\"", "\xEF\xBF\xBD"},
+        {"\"\\ud800\"", "\xEF\xBF\xBD"},
+        {"\"\\udfff\"", "\xEF\xBF\xBD"},
+        {"\"\\u007f\\u0080\\u07ff\\u0800\\uFFFF\"", "\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF"},
         {"\"\\udc33x\"", "\xEF\xBF\xBDx"},
         {"\"\\ud83d\\u0041\"", "\xEF\xBF\xBD"
                                "A"},
@@ -519,6 +536,9 @@ static void copies_keep_to_their_capacity(void **state)
         assert_int_equal(json_copy(&doc, 0, out, capacity), capacity >= 6);
         free(out);
     }
+    doc = parse("\"\"");
+    assert_false(json_copy(&doc, 0, (char[1]){0}, 0));
+    assert_true(json_copy(&doc, 0, (char[1]){1}, 1));
     doc = parse("17");
     assert_false(json_copy(&doc, 0, (char[8]){0}, 8)); /* not a string */
 }
@@ -712,6 +732,7 @@ int main(void)
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(tokens_have_a_limit),
         cmocka_unit_test(paths_find_their_values),
+        cmocka_unit_test(paths_start_at_any_node),
         cmocka_unit_test(iteration_visits_each_member_once),
         cmocka_unit_test(iteration_covers_random_documents),
         cmocka_unit_test(a_scalar_document_is_its_root),
