@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TRADE_SYNC_TIMEOUT_NS (5 * CLOCK_SECOND_NS)
 #define TRADE_URL_MAX (sizeof(((config_venue *)0)->rest) + VENUE_URL_MAX)
 
 struct trade_caller {
@@ -18,6 +19,8 @@ struct trade_caller {
     net_http *http;
     net_sign *sign;
     int64_t receive_window_ns, clock_offset_ns;
+    venue_result time; /* of a sync under way */
+    bool syncing;
 };
 
 /* A call under way. */
@@ -206,4 +209,30 @@ bool trade_call(trade_caller *caller, const trade_call_request *asked)
         free(job);
     }
     return taken;
+}
+
+static void on_time(void *owner, const trade_call_outcome *outcome)
+{
+    trade_caller *caller = owner;
+
+    caller->syncing = false;
+    if (outcome->end == TRADE_CALL_ANSWERED && caller->time.verdict.class_ == VENUE_OK) {
+        caller->clock_offset_ns =
+            caller->time.server_time_ns - (outcome->sent_ns + outcome->answered_ns) / 2;
+    }
+}
+
+bool trade_caller_sync(trade_caller *caller)
+{
+    trade_call_request request = {.call = {.operation = VENUE_OP_SERVER_TIME},
+                                  .timeout_ns = TRADE_SYNC_TIMEOUT_NS,
+                                  .result = &caller->time,
+                                  .done = on_time,
+                                  .owner = caller};
+
+    if (caller->syncing) {
+        return true;
+    }
+    caller->syncing = trade_call(caller, &request);
+    return caller->syncing;
 }

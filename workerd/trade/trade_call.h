@@ -46,6 +46,8 @@ const venue_adapter *trade_caller_adapter(const trade_caller *caller);
 
 /* The venue's clock less ours, from an answer to VENUE_OP_SERVER_TIME. */
 void trade_caller_set_clock(trade_caller *caller, int64_t offset_ns);
+/* Asks the venue for its time and sets the clock from the answer, half the way back taken off. */
+bool trade_caller_sync(trade_caller *caller);
 int64_t trade_caller_now_ns(const trade_caller *caller); /* the venue's time */
 
 typedef struct {
