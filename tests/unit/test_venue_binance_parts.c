@@ -154,6 +154,22 @@ static void a_mark_has_its_funding_rate(void **state)
     assert_true(event.exchange_time_ns == 1562305380000000000LL);
 }
 
+static void a_trade_has_its_price_unless_it_was_none_of_the_market(void **state)
+{
+    venue_event event = event_of("{\"e\":\"aggTrade\",\"E\":3,\"s\":\"BTCUSDT\",\"a\":59,\"p\":"
+                                 "\"0.001\",\"q\":\"100\",\"f\":1,\"l\":2,\"T\":2,\"m\":true}");
+
+    (void)state;
+    assert_int_equal(event.kind, VENUE_EVENT_TRADE);
+    assert_dec(event.last, "0.001");
+    assert_true(event.update_id == 59 && event.exchange_time_ns == 2000000);
+    event = event_of("{\"e\":\"trade\",\"s\":\"BTCUSDT\",\"t\":7,\"p\":\"5\",\"X\":\"MARKET\"}");
+    assert_int_equal(event.kind, VENUE_EVENT_TRADE);
+    assert_true(event.update_id == 7);
+    event = event_of("{\"e\":\"trade\",\"s\":\"BTCUSDT\",\"t\":7,\"p\":\"0\",\"X\":\"NA\"}");
+    assert_int_equal(event.kind, VENUE_EVENT_NONE);
+}
+
 static void an_order_event_brings_the_fill_that_caused_it(void **state)
 {
     venue_event event = event_of(
@@ -379,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_frame_holds_at_most_200_streams),
         cmocka_unit_test(a_best_price_has_both_sides),
         cmocka_unit_test(a_mark_has_its_funding_rate),
+        cmocka_unit_test(a_trade_has_its_price_unless_it_was_none_of_the_market),
         cmocka_unit_test(an_order_event_brings_the_fill_that_caused_it),
         cmocka_unit_test(an_account_event_says_when_there_is_more),
         cmocka_unit_test(words_of_the_server_are_understood),

@@ -240,7 +240,13 @@ static void binance_result_clear(venue_result *result)
 void binance_parse(const venue_request *request, const venue_answer *answer, venue_result *result)
 {
     const binance_endpoint *endpoint = binance_endpoint_of(request->operation);
+    venue_answer nothing = *answer;
 
+    if (answer->body == NULL) {
+        nothing.body = "";
+        nothing.body_length = 0;
+        answer = &nothing;
+    }
     binance_result_clear(result);
     if (endpoint == NULL) {
         binance_unreadable(request, "no such operation", &result->verdict);

@@ -216,13 +216,29 @@ static bool binance_mark(const json_doc *doc, int data, venue_event *event)
            binance_event_figure(doc, data, "r", &event->funding);
 }
 
-static bool binance_trade(const json_doc *doc, int data, venue_event *event)
+/* `id` names the trade: `a` of an aggregate, `t` of a single one. */
+static bool binance_trade_of(const json_doc *doc, int data, const char *id, venue_event *event)
 {
+    int kind = json_at(doc, data, "X");
+
     event->kind = VENUE_EVENT_TRADE;
-    event->update_id = binance_event_id(doc, data, "a");
+    if (kind >= 0 && !json_equals(doc, kind, "MARKET")) {
+        event->kind = VENUE_EVENT_NONE; /* the insurance fund's: not at a market price */
+    }
+    event->update_id = binance_event_id(doc, data, id);
     event->exchange_time_ns = binance_event_time(doc, data, "T");
     return binance_event_symbol(doc, data, event) &&
            json_get_dec_rounded(doc, json_at(doc, data, "p"), &event->last);
+}
+
+static bool binance_aggregate_trade(const json_doc *doc, int data, venue_event *event)
+{
+    return binance_trade_of(doc, data, "a", event);
+}
+
+static bool binance_single_trade(const json_doc *doc, int data, venue_event *event)
+{
+    return binance_trade_of(doc, data, "t", event);
 }
 
 /* ---- the account ----------------------------------------------------------------------------- */
@@ -388,7 +404,8 @@ static const struct {
 } binance_events[] = {
     {"bookTicker", binance_best},
     {"markPriceUpdate", binance_mark},
-    {"aggTrade", binance_trade},
+    {"aggTrade", binance_aggregate_trade},
+    {"trade", binance_single_trade},
     {"ORDER_TRADE_UPDATE", binance_order_event},
     {"ACCOUNT_UPDATE", binance_account_event},
     {"ALGO_UPDATE", binance_conditional_event},
