@@ -144,7 +144,7 @@ static void texts_are_read_by_rfc_3339(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t length = strlen(cases[i].text);
-        char *exact = malloc(length + 1), text[CLOCK_TEXT_MAX];
+        char *exact = malloc(length > 0 ? length : 1), text[CLOCK_TEXT_MAX];
         int64_t time_ns = 7;
         bool done;
 

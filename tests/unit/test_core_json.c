@@ -506,6 +506,9 @@ static void strings_are_unescaped(void **state)
         {"\"\\ud83d\\n\"", "\xEF\xBF\xBD\n"},
         {"\"\\ud83d\\ud83d\\udc33\"", "\xEF\xBF\xBD\xF0\x9F\x90\xB3"},
         {"\"\\uDBFF\\uDFFF\"", "\xF4\x8F\xBF\xBF"},
+        {"\"\\uD800\\uDC00\"", "\xF0\x90\x80\x80"},
+        {"\"\\u0041\\udc00\"", "A\xEF\xBF\xBD"},
+        {"\"\\u0aA9\\uFf0f\"", "\xE0\xAA\xA9\xEF\xBC\x8F"},
         {"\"a\\u0000b\"", NULL},
         {"\"\"", ""},
     };
@@ -652,6 +655,11 @@ static void the_writer_writes_every_kind(void **state)
     assert_string_equal(buffer, all_kinds);
     assert_int_equal(writer.length, sizeof(all_kinds) - 1);
     parse(buffer);
+    /* a character of several bytes may be the last */
+    json_begin(&writer, buffer, sizeof(buffer));
+    json_string(&writer, "\xF0\x9F\x90\xB3");
+    assert_true(json_finish(&writer));
+    assert_string_equal(buffer, "\"\xF0\x9F\x90\xB3\"");
 }
 
 static void the_writer_keeps_to_its_capacity(void **state)
