@@ -45,15 +45,15 @@ static venue_result order_answer(int status, const char *body)
 }
 
 /* A reply to the order of order_call, with one member changed or (value NULL) left out. */
-static const char *order_reply(const char *changed, const char *value)
+static const char *order_reply_as(const char *status, const char *changed, const char *value)
 {
     static char body[1024];
-    static const char *const members[][2] = {
+    const char *const members[][2] = {
         {"symbol", "\"BTCUSDT\""},
         {"orderId", "9007199254740993"},
         {"side", "\"SELL\""},
         {"clientOrderId", "\"" CLIENT_ID "\""},
-        {"status", "\"FILLED\""},
+        {"status", status},
         {"positionSide", "\"BOTH\""},
         {"origQty", "\"0.012\""},
         {"executedQty", "\"0.012\""},
@@ -77,14 +77,23 @@ static const char *order_reply(const char *changed, const char *value)
     return body;
 }
 
+static const char *order_reply(const char *changed, const char *value)
+{
+    return order_reply_as("\"FILLED\"", changed, value);
+}
+
 /* ---- placements ------------------------------------------------------------------------------ */
 
 static void a_filled_order_is_ok_with_its_exact_figures(void **state)
 {
     venue_result result = order_answer(200, order_reply("", NULL));
+    venue_call call = order_call();
+    venue_request request;
     char text[DEC_TEXT_MAX];
 
     (void)state;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.body, "newOrderRespType=RESULT"));
     assert_int_equal(result.verdict.class_, VENUE_OK);
     assert_int_equal(result.count, 1);
     assert_string_equal(values.orders[0].venue_order_id, "9007199254740993");
@@ -148,6 +157,41 @@ static void a_reply_that_is_not_to_this_order_is_unclear(void **state)
         assert_int_equal(result.verdict.class_, VENUE_UNCLEAR);
         assert_int_equal(result.count, 0);
     }
+}
+
+static void an_order_that_waits_must_be_this_one_as_well(void **state)
+{
+    static const char *const changes[][2] = {
+        {"origQty", "\"0.013\""}, {"executedQty", "\"-0.001\""}, {"executedQty", "\"0.0121\""}};
+
+    (void)state;
+    assert_int_equal(
+        order_answer(200, order_reply_as("\"NEW\"", "executedQty", "\"0\"")).verdict.class_,
+        VENUE_OK);
+    assert_false(values.orders[0].average_price_known);
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        assert_int_equal(order_answer(200, order_reply_as("\"NEW\"", changes[i][0], changes[i][1]))
+                             .verdict.class_,
+                         VENUE_UNCLEAR);
+    }
+}
+
+static void an_average_of_ours_is_rounded_half_even(void **state)
+{
+    venue_call call = order_call();
+    char text[DEC_TEXT_MAX];
+
+    (void)state;
+    call.quantity = dec_from_int(3);
+    assert_int_equal(
+        answer_to(&call, 200,
+                  "{\"symbol\":\"BTCUSDT\",\"orderId\":1,\"clientOrderId\":\"" CLIENT_ID
+                  "\",\"side\":\"SELL\",\"status\":\"FILLED\",\"origQty\":\"3\","
+                  "\"executedQty\":\"3\",\"avgPrice\":\"0.00000\",\"cumQuote\":\"2\"}")
+            .verdict.class_,
+        VENUE_OK);
+    dec_format(values.orders[0].average_price, text);
+    assert_string_equal(text, "0.666666666667");
 }
 
 static void a_state_that_is_new_to_us_is_unknown_not_wrong(void **state)
@@ -239,6 +283,87 @@ static void messages_are_cut_at_a_character_and_cleaned(void **state)
     assert_memory_equal(result.verdict.message, "a b ", 4);
     assert_int_equal((strlen(result.verdict.message) - 4) % 3, 0);
     assert_true(strlen(result.verdict.message) > 150);
+}
+
+/* ---- conditional orders, settings, permissions ----------------------------------------------- */
+
+static venue_call stop_call(void)
+{
+    venue_call call = order_call();
+
+    call.operation = VENUE_OP_PLACE_CONDITIONAL;
+    call.order_type = VENUE_STOP_MARKET;
+    call.trigger_price = dec_from_int(60000);
+    call.reduce_only = true;
+    return call;
+}
+
+static void a_reply_that_is_not_to_this_stop_is_unclear(void **state)
+{
+    static const char form[] =
+        "{\"algoId\":2146760,\"clientAlgoId\":\"%s\",\"orderType\":\"STOP_MARKET\","
+        "\"symbol\":\"%s\",\"side\":\"%s\",\"quantity\":\"%s\",\"algoStatus\":\"NEW\"}";
+    static const char *const rows[][4] = {
+        {CLIENT_ID, "BTCUSDT", "SELL", "0.012"}, {"w2", "BTCUSDT", "SELL", "0.012"},
+        {CLIENT_ID, "ETHUSDT", "SELL", "0.012"}, {CLIENT_ID, "BTCUSDT", "BUY", "0.012"},
+        {CLIENT_ID, "BTCUSDT", "SELL", "0.013"}, {CLIENT_ID, "BTCUSDT", "SELL", "-1"},
+    };
+    venue_call call = stop_call();
+    char body[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(body, sizeof(body), form, rows[i][0], rows[i][1], rows[i][2], rows[i][3]);
+        assert_int_equal(answer_to(&call, 200, body).verdict.class_,
+                         i == 0 ? VENUE_OK : VENUE_UNCLEAR);
+    }
+    assert_int_equal(
+        answer_to(&call, 400, "{\"code\":-2021,\"msg\":\"would trigger\"}").verdict.class_,
+        VENUE_REJECTED);
+}
+
+static void settings_are_those_of_the_symbol_asked_for(void **state)
+{
+    venue_call call = order_call();
+    venue_result result;
+
+    (void)state;
+    call.operation = VENUE_OP_SYMBOL_SETTINGS;
+    result = answer_to(&call, 200,
+                       "[{\"symbol\":\"BTCUSDT\",\"marginType\":\"ISOLATED\",\"leverage\":7},"
+                       "{\"symbol\":\"ETHUSDT\",\"marginType\":\"CROSSED\",\"leverage\":9}]");
+    assert_int_equal(result.verdict.class_, VENUE_OK);
+    assert_int_equal(result.leverage, 7);
+    assert_int_equal(result.margin_mode, VENUE_ISOLATED);
+    result = answer_to(&call, 200,
+                       "[{\"symbol\":\"ETHUSDT\",\"marginType\":\"CROSSED\",\"leverage\":9}]");
+    assert_int_equal(result.verdict.class_, VENUE_UNREADABLE);
+    assert_int_equal(answer_to(&call, 200, "[]").verdict.class_, VENUE_UNREADABLE);
+}
+
+static void a_right_that_is_not_told_is_not_taken_for_absent(void **state)
+{
+    static const char *const names[] = {"enableReading", "enableFutures", "enableWithdrawals",
+                                        "ipRestrict"};
+    venue_call call = order_call();
+    char body[512];
+
+    (void)state;
+    call.operation = VENUE_OP_KEY_PERMISSIONS;
+    for (int left_out = 0; left_out < 5; left_out++) {
+        size_t length = (size_t)snprintf(body, sizeof(body), "{\"createTime\":1");
+
+        for (int i = 0; i < 4; i++) {
+            if (i != left_out) {
+                length += (size_t)snprintf(body + length, sizeof(body) - length, ",\"%s\":true",
+                                           names[i]);
+            }
+        }
+        snprintf(body + length, sizeof(body) - length, "}");
+        assert_int_equal(answer_to(&call, 200, body).verdict.class_,
+                         left_out < 4 ? VENUE_UNREADABLE : VENUE_OK);
+    }
+    assert_true(values.permissions[0].can_withdraw);
 }
 
 /* ---- cut answers ----------------------------------------------------------------------------- */
@@ -412,6 +537,31 @@ static void orders_that_could_only_be_refused_are_not_built(void **state)
     assert_invalid(call);
 }
 
+static void stops_that_could_only_be_refused_are_not_built(void **state)
+{
+    venue_call call = stop_call();
+    venue_request request;
+
+    (void)state;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.body, "workingType=MARK_PRICE&triggerPrice=60000&"));
+    call.trigger_price = DEC_ZERO, assert_invalid(call);
+    call = stop_call(), call.trigger_by = VENUE_TRIGGER_INDEX, assert_invalid(call);
+    call = stop_call(), call.quantity = DEC_ZERO, assert_invalid(call);
+    call.close_position = true;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.body, "closePosition=true"));
+    assert_null(strstr(request.body, "reduceOnly"));
+    assert_null(strstr(request.body, "quantity"));
+    call.order_type = VENUE_TRAILING_STOP, call.callback_rate = DEC_ONE, assert_invalid(call);
+    call = stop_call(), call.order_type = VENUE_TRAILING_STOP, assert_invalid(call);
+    call.callback_rate = DEC_ONE;
+    assert_int_equal(binance_case_adapter()->build(&call, &request), VENUE_BUILD_OK);
+    assert_non_null(strstr(request.body, "callbackRate=1&activatePrice=60000&"));
+    call = stop_call(), call.order_type = VENUE_LIMIT, assert_invalid(call);
+    call = stop_call(), call.client_order_id = NULL, assert_invalid(call);
+}
+
 static void in_hedge_mode_a_reducing_order_cannot_open(void **state)
 {
     venue_call call = order_call();
@@ -490,6 +640,12 @@ int main(void)
         cmocka_unit_test(a_filled_order_is_ok_with_its_exact_figures),
         cmocka_unit_test(an_average_that_is_not_told_is_not_known),
         cmocka_unit_test(a_reply_that_is_not_to_this_order_is_unclear),
+        cmocka_unit_test(an_order_that_waits_must_be_this_one_as_well),
+        cmocka_unit_test(an_average_of_ours_is_rounded_half_even),
+        cmocka_unit_test(a_reply_that_is_not_to_this_stop_is_unclear),
+        cmocka_unit_test(settings_are_those_of_the_symbol_asked_for),
+        cmocka_unit_test(a_right_that_is_not_told_is_not_taken_for_absent),
+        cmocka_unit_test(stops_that_could_only_be_refused_are_not_built),
         cmocka_unit_test(a_state_that_is_new_to_us_is_unknown_not_wrong),
         cmocka_unit_test(statuses_decide_what_may_have_been_executed),
         cmocka_unit_test(waiting_times_are_the_servers_or_our_own),

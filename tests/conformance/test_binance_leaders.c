@@ -159,6 +159,10 @@ static void the_ranking_lists_leaders_and_its_next_page(void **state)
     assert_string_equal(values.leaders[0].leader_id, LEADER);
     assert_false(values.leaders[0].roi_known);
     assert_string_equal(result.next, "2");
+    result = answer(VENUE_OP_LEADER_RANKING, 200,
+                    "{\"code\":\"000000\",\"success\":true,\"data\":{\"total\":20,\"list\":"
+                    "[{\"leadPortfolioId\":4800000000000000001}]}}");
+    assert_string_equal(result.next, "");
 }
 
 static void the_detail_tells_whether_positions_are_shown(void **state)

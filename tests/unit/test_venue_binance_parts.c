@@ -305,6 +305,9 @@ static void only_what_trades_is_trading(void **state)
     assert_false(instrument_of("BTC", "", "PENDING_TRADING", FILTERS).trading);
     assert_false(instrument_of("BTC", "PERPETUAL", "SETTLING", FILTERS).trading);
     assert_false(instrument_of("BTC", "PERPETUAL", "TRADING", "\"filters\":[]").trading);
+    assert_false(instrument_of("BTC", "PERPETUAL", "TRADING",
+                               "\"filters\":[{\"filterType\":\"LOT_SIZE\",\"stepSize\":\"1\"}]")
+                     .trading);
 }
 
 static void a_list_that_is_longer_than_its_room_says_so(void **state)

@@ -46,6 +46,8 @@ bool binance_sent(const venue_request *request, const char *name, const char **v
                   size_t *length);
 /* True where the request carries this very value, or no such parameter at all. */
 bool binance_sent_agrees(const venue_request *request, const char *name, const char *value);
+bool binance_sent_dec_agrees(const venue_request *request, const char *name, dec value);
+bool binance_sent_side_agrees(const venue_request *request, enum venue_side side);
 
 /* ---- operations (binance.c) ----------------------------------------------------------------- */
 

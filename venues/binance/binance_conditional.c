@@ -95,8 +95,7 @@ enum venue_order_state binance_conditional_state(const json_doc *doc, int node, 
 static bool binance_conditional_is_ours(const venue_request *request, const venue_order *order)
 {
     return binance_sent_agrees(request, "clientAlgoId", order->client_order_id) &&
-           binance_sent_agrees(request, "algoId", order->venue_order_id) &&
-           (order->symbol[0] == '\0' || binance_sent_agrees(request, "symbol", order->symbol));
+           binance_sent_agrees(request, "algoId", order->venue_order_id);
 }
 
 static void binance_conditional_keep(const venue_order *order, venue_result *result)
@@ -127,7 +126,10 @@ static bool binance_conditional_object(const json_doc *doc, const venue_request 
         !binance_figure(doc, "quantity", &order.quantity) ||
         !binance_figure(doc, "actualQty", &order.filled_quantity) ||
         !binance_figure(doc, "actualPrice", &order.average_price) || dec_sign(order.quantity) < 0 ||
-        dec_sign(order.filled_quantity) < 0 || !binance_conditional_is_ours(request, &order)) {
+        dec_sign(order.filled_quantity) < 0 || !binance_conditional_is_ours(request, &order) ||
+        !binance_sent_agrees(request, "symbol", order.symbol) ||
+        !binance_sent_side_agrees(request, order.side) ||
+        !binance_sent_dec_agrees(request, "quantity", order.quantity)) {
         return false;
     }
     if (child >= 0 && !json_equals(doc, child, "") && !json_is_null(doc, child) &&

@@ -240,22 +240,20 @@ static bool binance_order(const json_doc *doc, const venue_request *request, ven
     return true;
 }
 
+bool binance_sent_side_agrees(const venue_request *request, enum venue_side side)
+{
+    return binance_sent_agrees(request, "side", binance_sides[side]);
+}
+
 /* True where this answers the order that was sent, and no other. */
 static bool binance_order_is_ours(const venue_request *request, const venue_order *order)
 {
-    const char *text;
-    size_t length;
-    dec quantity;
-
-    if (!binance_sent_agrees(request, "symbol", order->symbol) ||
-        !binance_sent_agrees(request, "newClientOrderId", order->client_order_id) ||
-        !binance_sent_agrees(request, "origClientOrderId", order->client_order_id) ||
-        !binance_sent_agrees(request, "orderId", order->venue_order_id) ||
-        !binance_sent_agrees(request, "side", binance_sides[order->side])) {
-        return false;
-    }
-    return !binance_sent(request, "quantity", &text, &length) ||
-           (dec_parse(text, length, &quantity) && dec_compare(quantity, order->quantity) == 0);
+    return binance_sent_agrees(request, "symbol", order->symbol) &&
+           binance_sent_agrees(request, "newClientOrderId", order->client_order_id) &&
+           binance_sent_agrees(request, "origClientOrderId", order->client_order_id) &&
+           binance_sent_agrees(request, "orderId", order->venue_order_id) &&
+           binance_sent_side_agrees(request, order->side) &&
+           binance_sent_dec_agrees(request, "quantity", order->quantity);
 }
 
 static bool binance_own_order(const json_doc *doc, const venue_request *request,

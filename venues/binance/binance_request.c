@@ -153,6 +153,16 @@ bool binance_sent_agrees(const venue_request *request, const char *name, const c
     return !params.failed && params.length == length && memcmp(sent, encoded, length) == 0;
 }
 
+bool binance_sent_dec_agrees(const venue_request *request, const char *name, dec value)
+{
+    const char *sent;
+    size_t length;
+    dec number;
+
+    return !binance_sent(request, name, &sent, &length) ||
+           (dec_parse(sent, length, &number) && dec_compare(number, value) == 0);
+}
+
 /* ---- build ----------------------------------------------------------------------------------- */
 
 static bool binance_in_body(const binance_endpoint *endpoint)
