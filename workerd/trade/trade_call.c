@@ -20,7 +20,7 @@ struct trade_caller {
     net_sign *sign;
     int64_t receive_window_ns, clock_offset_ns;
     venue_result time; /* of a sync under way */
-    bool syncing;
+    bool syncing, synced;
 };
 
 /* A call under way. */
@@ -219,7 +219,13 @@ static void on_time(void *owner, const trade_call_outcome *outcome)
     if (outcome->end == TRADE_CALL_ANSWERED && caller->time.verdict.class_ == VENUE_OK) {
         caller->clock_offset_ns =
             caller->time.server_time_ns - (outcome->sent_ns + outcome->answered_ns) / 2;
+        caller->synced = true;
     }
+}
+
+bool trade_caller_synced(const trade_caller *caller)
+{
+    return caller->synced;
 }
 
 bool trade_caller_sync(trade_caller *caller)

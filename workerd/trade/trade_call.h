@@ -48,6 +48,7 @@ const venue_adapter *trade_caller_adapter(const trade_caller *caller);
 void trade_caller_set_clock(trade_caller *caller, int64_t offset_ns);
 /* Asks the venue for its time and sets the clock from the answer, half the way back taken off. */
 bool trade_caller_sync(trade_caller *caller);
+bool trade_caller_synced(const trade_caller *caller);    /* it has answered once */
 int64_t trade_caller_now_ns(const trade_caller *caller); /* the venue's time */
 
 typedef struct {

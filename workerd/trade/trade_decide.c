@@ -1,8 +1,8 @@
 /*
  * The decision; see trade_decide.h.
  *
- * Entries (OPEN, FLIP, INCREASE) pass every check; exits (REDUCE, CLOSE) pass those of an exit alone,
- * for a plan, a limit or an old signal must never keep a position open.
+ * Entries (OPEN, FLIP, INCREASE) pass every check; exits (REDUCE, CLOSE) pass those of an exit
+ * alone, for a plan, a limit or an old signal must never keep a position open.
  */
 #include "workerd/trade/trade_decide.h"
 
@@ -24,7 +24,7 @@ int trade_tier_positions(enum trade_tier tier)
 
 static bool trade_is_futures(const trade_instrument *instrument)
 {
-    return instrument->values.market == VENUE_USDM || instrument->values.market == VENUE_COINM;
+    return instrument->rules.market == VENUE_USDM || instrument->rules.market == VENUE_COINM;
 }
 
 /* +1 for a position that this side opens, -1 for its opposite. */
@@ -33,7 +33,8 @@ static int trade_direction(enum venue_side side)
     return side == VENUE_BUY ? 1 : -1;
 }
 
-/* ---- what is there ----------------------------------------------------------------------------- */
+/* ---- what is there -----------------------------------------------------------------------------
+ */
 
 /* The copy with what is on its way, as a magnitude in the direction given; zero or less: none. */
 static dec trade_holding(const trade_follower *follower, int direction)
@@ -54,8 +55,8 @@ static dec trade_holding(const trade_follower *follower, int direction)
 
 /*
  * One-way accounts have one position an instrument: an entry against it would close someone else's
- * copy. The own copy of the other side does not count where an exit that takes all of it is under way
- * (a flip); the claim looks again when that exit has ended.
+ * copy. The own copy of the other side does not count where an exit that takes all of it is under
+ * way (a flip); the claim looks again when that exit has ended.
  */
 static bool trade_opposed(const trade_follower *follower, int direction)
 {
@@ -67,7 +68,8 @@ static bool trade_opposed(const trade_follower *follower, int direction)
     return dec_sign(others) * direction < 0 || dec_sign(trade_holding(follower, -direction)) > 0;
 }
 
-/* ---- leverage ---------------------------------------------------------------------------------- */
+/* ---- leverage ----------------------------------------------------------------------------------
+ */
 
 static int trade_least_int(int a, int b)
 {
@@ -77,8 +79,8 @@ static int trade_least_int(int a, int b)
 static int trade_leverage(const trade_signal *signal, const trade_follower *follower,
                           const trade_instrument *instrument)
 {
-    int leverage = follower->default_leverage > 0 ? follower->default_leverage
-                                                  : TRADE_LEVERAGE_DEFAULT;
+    int leverage =
+        follower->default_leverage > 0 ? follower->default_leverage : TRADE_LEVERAGE_DEFAULT;
 
     if (!trade_is_futures(instrument)) {
         return 1;
@@ -98,13 +100,14 @@ static int trade_leverage(const trade_signal *signal, const trade_follower *foll
     if (follower->maximum_leverage > 0) {
         leverage = trade_least_int(leverage, follower->maximum_leverage);
     }
-    if (instrument->values.leverage_max > 0) {
-        leverage = trade_least_int(leverage, instrument->values.leverage_max);
+    if (instrument->rules.leverage_max > 0) {
+        leverage = trade_least_int(leverage, instrument->rules.leverage_max);
     }
     return trade_least_int(leverage, TRADE_LEVERAGE_CEILING);
 }
 
-/* ---- size -------------------------------------------------------------------------------------- */
+/* ---- size --------------------------------------------------------------------------------------
+ */
 
 /* What the user asked for, before any limit; `named` where it was an amount of money. */
 static dec trade_size_wanted(const trade_follower *follower, bool *named)
@@ -128,7 +131,8 @@ static dec trade_size_wanted(const trade_follower *follower, bool *named)
     return trade_part(follower->available, TRADE_FALLBACK_PERCENT, 100);
 }
 
-/* min notional / leverage x 1.2, rounded up: an order of this size cannot fall below the venue's filter. */
+/* min notional / leverage x 1.2, rounded up: an order of this size cannot fall below the venue's
+ * filter. */
 static bool trade_size_least(const trade_instrument *instrument, int leverage, dec *least)
 {
     return dec_mul_div(trade_notional_min(instrument), dec_from_int(TRADE_SAFE_LEAST),
@@ -190,7 +194,8 @@ static enum whale_error trade_size_afford(const trade_follower *follower, int le
     return ERROR_NONE;
 }
 
-/* ---- the checks -------------------------------------------------------------------------------- */
+/* ---- the checks --------------------------------------------------------------------------------
+ */
 
 static enum whale_error trade_check_account(const trade_follower *follower)
 {
@@ -220,7 +225,7 @@ static enum whale_error trade_check_entry(const trade_signal *signal,
     if (account != ERROR_NONE) {
         return account;
     }
-    if (instrument == NULL || !instrument->values.trading) {
+    if (instrument == NULL || !instrument->rules.trading) {
         return ERROR_NO_INSTRUMENT;
     }
     if (follower->spot_only && trade_is_futures(instrument)) {
@@ -230,7 +235,7 @@ static enum whale_error trade_check_entry(const trade_signal *signal,
         return ERROR_SIGNAL_STALE;
     }
     return trade_opposed(follower, trade_direction(signal->side)) ? ERROR_OPPOSITE_POSITION
-                                                                 : ERROR_NONE;
+                                                                  : ERROR_NONE;
 }
 
 static enum whale_error trade_check_limits(const trade_follower *follower, bool first_entry,
@@ -273,7 +278,8 @@ static enum whale_error trade_fix(const trade_follower *follower,
     return dec_compare(decision->hold, follower->available) > 0 ? ERROR_FUNDS_SHORT : ERROR_NONE;
 }
 
-/* ---- entries ----------------------------------------------------------------------------------- */
+/* ---- entries -----------------------------------------------------------------------------------
+ */
 
 static enum whale_error trade_decide_open(const trade_follower *follower,
                                           const trade_instrument *instrument,
@@ -359,7 +365,8 @@ static enum whale_error trade_decide_increase(const trade_signal *signal,
     return trade_fix(follower, instrument, dec_least(notional, hold), decision);
 }
 
-/* ---- exits ------------------------------------------------------------------------------------- */
+/* ---- exits -------------------------------------------------------------------------------------
+ */
 
 static enum whale_error trade_decide_exit(const trade_signal *signal,
                                           const trade_follower *follower,
@@ -388,7 +395,8 @@ static enum whale_error trade_decide_exit(const trade_signal *signal,
     return dec_is_zero(decision->quantity) ? ERROR_SIZE_TOO_SMALL : ERROR_NONE;
 }
 
-/* ---- all together ------------------------------------------------------------------------------ */
+/* ---- all together ------------------------------------------------------------------------------
+ */
 
 void trade_decide(const trade_signal *signal, const trade_follower *follower,
                   const trade_instrument *instrument, dec price, trade_decision *decision)

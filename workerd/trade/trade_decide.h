@@ -33,11 +33,11 @@ typedef struct {
     dec available;
     int open_positions; /* with first entries on their way */
     dec loss_today;
-    trade_position held;  /* the copy of this whale's position */
-    dec other_quantity;   /* signed: open copies of other whales on the same instrument */
-    dec own_entries;      /* signed: unfinished entries that copy this whale here */
-    dec own_exits;        /* magnitude: unfinished exits of it */
-    dec other_entries;    /* signed */
+    trade_position held; /* the copy of this whale's position */
+    dec other_quantity;  /* signed: open copies of other whales on the same instrument */
+    dec own_entries;     /* signed: unfinished entries that copy this whale here */
+    dec own_exits;       /* magnitude: unfinished exits of it */
+    dec other_entries;   /* signed */
 } trade_follower;
 
 typedef struct {

@@ -315,6 +315,42 @@ const trade_instrument *trade_instruments_find(const trade_instruments *instrume
                                                                        : NULL;
 }
 
+/* Contracts of another size are another quantity, but the same thing. */
+static bool trade_alike(const venue_instrument *a, const venue_instrument *b)
+{
+    return a->market == b->market && a->inverse == b->inverse &&
+           strcmp(a->underlying, b->underlying) == 0 && strcmp(a->quote, b->quote) == 0 &&
+           strcmp(a->settle, b->settle) == 0 && dec_compare(a->multiplier, b->multiplier) == 0;
+}
+
+size_t trade_instruments_alike(const trade_instruments *instruments,
+                               const trade_instrument *instrument, int64_t *ids, size_t capacity)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < instruments->count && count < capacity; i++) {
+        if (trade_alike(&instruments->rows[i].rules, &instrument->rules)) {
+            ids[count++] = instruments->rows[i].id;
+        }
+    }
+    return count;
+}
+
+const trade_instrument *trade_instruments_at(const trade_instruments *instruments,
+                                             const trade_instrument *instrument, const char *venue)
+{
+    if (strcmp(instrument->venue, venue) == 0) {
+        return instrument;
+    }
+    for (size_t i = 0; i < instruments->count; i++) {
+        if (strcmp(instruments->rows[i].venue, venue) == 0 &&
+            trade_alike(&instruments->rows[i].rules, &instrument->rules)) {
+            return &instruments->rows[i];
+        }
+    }
+    return NULL;
+}
+
 bool trade_instruments_busy(const trade_instruments *instruments)
 {
     return instruments->loading || instruments->listing;

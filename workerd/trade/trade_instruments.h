@@ -8,20 +8,13 @@
 #ifndef WHALE_TRADE_INSTRUMENTS_H
 #define WHALE_TRADE_INSTRUMENTS_H
 
-#include "shm/shm.h"
 #include "workerd/net/net_pg.h"
 #include "workerd/trade/trade_call.h"
+#include "workerd/trade/trade_types.h"
 
 #define TRADE_INSTRUMENTS_MAX 16384
 #define TRADE_INSTRUMENTS_REFRESH_NS (3600LL * 1000000000LL)
 #define TRADE_INSTRUMENTS_RELOAD_NS (30LL * 1000000000LL)
-
-typedef struct {
-    int64_t id;
-    char name[SHM_KEY_MAX]; /* "binance:usdm:BTCUSDT" */
-    char venue[16];
-    venue_instrument rules;
-} trade_instrument;
 
 typedef struct trade_instruments trade_instruments;
 
@@ -35,6 +28,15 @@ void trade_instruments_poll(trade_instruments *instruments, trade_caller *const 
 bool trade_instruments_ready(const trade_instruments *instruments);
 /* NULL where there is none. */
 const trade_instrument *trade_instruments_find(const trade_instruments *instruments, int64_t id);
+/*
+ * Those that stand for the same thing: market, underlying, quote, multiplier, contract. The
+ * instrument itself is among them. Returns how many, at most `capacity`.
+ */
+size_t trade_instruments_alike(const trade_instruments *instruments,
+                               const trade_instrument *instrument, int64_t *ids, size_t capacity);
+/* The one of them that this venue lists, or NULL. */
+const trade_instrument *trade_instruments_at(const trade_instruments *instruments,
+                                             const trade_instrument *instrument, const char *venue);
 /* Free once no call of its own is under way. */
 bool trade_instruments_busy(const trade_instruments *instruments);
 void trade_instruments_free(trade_instruments *instruments);

@@ -91,14 +91,15 @@ static trade_next trade_after_unsigned(enum net_sign_status status)
 
 static trade_next trade_after_account(const venue_verdict *verdict)
 {
-    trade_next next = trade_fail(verdict->reason != ERROR_NONE ? verdict->reason
-                                                               : ERROR_KEY_REJECTED);
+    trade_next next =
+        trade_fail(verdict->reason != ERROR_NONE ? verdict->reason : ERROR_KEY_REJECTED);
 
     next.account_bad = true;
     return next;
 }
 
-/* ---- before and with the order ----------------------------------------------------------------- */
+/* ---- before and with the order -----------------------------------------------------------------
+ */
 
 trade_next trade_after_leverage(const trade_standing *standing, const trade_call_outcome *outcome)
 {
@@ -118,9 +119,8 @@ trade_next trade_after_leverage(const trade_standing *standing, const trade_call
     case VENUE_ACCOUNT:
         return trade_after_account(&outcome->result->verdict);
     case VENUE_RETRY_NOW:
-        return (trade_next){.step = TRADE_STEP_RELEASE,
-                            .delay_ns = TRADE_UNSENT_DELAY_NS,
-                            .sync_clock = true};
+        return (trade_next){
+            .step = TRADE_STEP_RELEASE, .delay_ns = TRADE_UNSENT_DELAY_NS, .sync_clock = true};
     default:
         return trade_release(trade_backoff(1, outcome->result->verdict.retry_after_ns));
     }
@@ -166,7 +166,8 @@ static trade_next trade_after_verdict(const trade_standing *standing, const venu
     case VENUE_DUPLICATE:
         return trade_unknown(0);
     default:
-        /* Also VENUE_DOWN: an adapter says it where nothing was executed, but asking costs little. */
+        /* Also VENUE_DOWN: an adapter says it where nothing was executed, but asking costs little.
+         */
         return trade_unknown(TRADE_UNKNOWN_DELAY_NS);
     }
 }
@@ -186,7 +187,8 @@ trade_next trade_after_place(const trade_standing *standing, const trade_call_ou
     }
 }
 
-/* ---- fills ------------------------------------------------------------------------------------- */
+/* ---- fills -------------------------------------------------------------------------------------
+ */
 
 trade_next trade_after_fills(const trade_call_outcome *outcome, dec found, dec executed,
                              bool truncated, int tries)
@@ -202,7 +204,8 @@ trade_next trade_after_fills(const trade_call_outcome *outcome, dec found, dec e
     return trade_unknown(TRADE_RETRY_DELAY_NS);
 }
 
-/* ---- asking ------------------------------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------------------------------
+ */
 
 /* A question that had no answer says nothing. */
 static trade_next trade_unanswered(const trade_call_outcome *outcome)
@@ -220,7 +223,8 @@ static trade_next trade_unanswered(const trade_call_outcome *outcome)
         if (next.account_bad) {
             next.delay_ns = TRADE_RETRY_DELAY_MAX_NS;
         }
-    } else if (outcome->end == TRADE_CALL_UNSIGNED && outcome->sign_status != NET_SIGN_UNAVAILABLE) {
+    } else if (outcome->end == TRADE_CALL_UNSIGNED &&
+               outcome->sign_status != NET_SIGN_UNAVAILABLE) {
         next.delay_ns = TRADE_RETRY_DELAY_MAX_NS;
         next.account_bad = outcome->sign_status == NET_SIGN_UNREADABLE;
     }
@@ -294,9 +298,17 @@ trade_next trade_after_position(const trade_standing *standing, const trade_call
     if (there && rounds < TRADE_NEGATIVES_DISPUTED) {
         return trade_still_unclear();
     }
-    return (trade_next){.step = TRADE_STEP_GIVE_UP,
-                        .reason = ERROR_UNCLEAR_NOT_FOUND,
-                        .dead = there};
+    return (trade_next){
+        .step = TRADE_STEP_GIVE_UP, .reason = ERROR_UNCLEAR_NOT_FOUND, .dead = there};
+}
+
+trade_next trade_after_flat(const trade_call_outcome *outcome, bool there)
+{
+    if (outcome->end == TRADE_CALL_ANSWERED && outcome->result->verdict.class_ == VENUE_OK &&
+        !there) {
+        return (trade_next){.step = TRADE_STEP_GONE, .reason = ERROR_REDUCE_ONLY_REJECTED};
+    }
+    return trade_fail(ERROR_REDUCE_ONLY_REJECTED);
 }
 
 bool trade_order_agrees(const venue_order *order, const trade_sent *sent)

@@ -3,9 +3,9 @@
  * the next step. Pure; the one place where "exactly one order per trade" is decided.
  *
  * The rules (DESIGN §6): an order is sent again under a new attempt only after the venue said for
- * certain that it was not executed; whatever is unclear is asked about; "not found" counts only after
- * the request's own window, several times; an unclear entry fails, an unclear close whose position is
- * still there is sent again under its own id.
+ * certain that it was not executed; whatever is unclear is asked about; "not found" counts only
+ * after the request's own window, several times; an unclear entry fails, an unclear close whose
+ * position is still there is sent again under its own id.
  */
 #ifndef WHALE_TRADE_OUTCOME_H
 #define WHALE_TRADE_OUTCOME_H
@@ -23,7 +23,8 @@
 #define TRADE_UNSENT_DELAY_NS (500 * 1000000LL)
 #define TRADE_RETRY_DELAY_NS (1000 * 1000000LL)
 #define TRADE_RETRY_DELAY_MAX_NS (60000 * 1000000LL)
-#define TRADE_WINDOW_MARGIN_NS (2000 * 1000000LL) /* past the window, for the venue to make up its mind */
+#define TRADE_WINDOW_MARGIN_NS                                                                     \
+    (2000 * 1000000LL) /* past the window, for the venue to make up its mind */
 
 enum trade_step {
     TRADE_STEP_PLACE,        /* leverage is set: send the order */
@@ -45,11 +46,11 @@ typedef struct {
     enum trade_step step;
     enum whale_error reason; /* of FAIL and GIVE_UP */
     int64_t delay_ns;
-    bool new_attempt;  /* RELEASE: the next order has another id */
-    bool negative;     /* a round of not found: counts */
-    bool sync_clock;   /* the venue says that our time is wrong */
-    bool account_bad;  /* the key or account does not work: have it looked at */
-    bool dead;         /* somebody should know */
+    bool new_attempt; /* RELEASE: the next order has another id */
+    bool negative;    /* a round of not found: counts */
+    bool sync_clock;  /* the venue says that our time is wrong */
+    bool account_bad; /* the key or account does not work: have it looked at */
+    bool dead;        /* somebody should know */
 } trade_next;
 
 typedef struct {
@@ -78,13 +79,17 @@ trade_next trade_after_search(const trade_standing *standing, const trade_call_o
 trade_next trade_after_position(const trade_standing *standing, const trade_call_outcome *outcome,
                                 bool there);
 
+/* After a close that was refused because there is nothing to reduce. */
+trade_next trade_after_flat(const trade_call_outcome *outcome, bool there);
+
 typedef struct {
     const char *symbol, *client_order_id;
     enum venue_side side;
     dec quantity;
     int64_t not_before_ns;
 } trade_sent;
-/* An order found is ours only if instrument, id, side and quantity agree and it is not older than the trade. */
+/* An order found is ours only if instrument, id, side and quantity agree and it is not older than
+ * the trade. */
 bool trade_order_agrees(const venue_order *order, const trade_sent *sent);
 
 #endif

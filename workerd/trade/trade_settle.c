@@ -27,7 +27,8 @@ const char *trade_end_name(enum trade_end end)
     return names[end];
 }
 
-/* ---- sums over the fills ----------------------------------------------------------------------- */
+/* ---- sums over the fills -----------------------------------------------------------------------
+ */
 
 typedef struct {
     dec quantity, notional, realised, settle_fee;
@@ -48,7 +49,7 @@ static bool trade_sum(const trade_settle_facts *facts, trade_sums *sums)
             !dec_add(sums->realised, fill->realised_pnl, &sums->realised)) {
             return false;
         }
-        if (strcmp(fill->fee_asset, facts->instrument->settle) == 0 &&
+        if (strcmp(fill->fee_asset, facts->instrument->rules.settle) == 0 &&
             !dec_add(sums->settle_fee, fill->fee, &sums->settle_fee)) {
             return false;
         }
@@ -56,7 +57,8 @@ static bool trade_sum(const trade_settle_facts *facts, trade_sums *sums)
     return dec_compare(sums->quantity, facts->quantity) <= 0;
 }
 
-/* ---- the ledger -------------------------------------------------------------------------------- */
+/* ---- the ledger --------------------------------------------------------------------------------
+ */
 
 static bool trade_move_add(trade_settlement *settlement, const char *asset,
                            enum trade_ledger_kind from, enum trade_ledger_kind to,
@@ -72,11 +74,19 @@ static bool trade_move_add(trade_settlement *settlement, const char *asset,
     if (dec_is_zero(amount)) {
         return true;
     }
+    for (size_t i = 0; i < settlement->move_count; i++) {
+        trade_move *move = &settlement->moves[i];
+
+        if (move->from == from && move->to == to && move->reason == reason &&
+            strcmp(move->asset, asset) == 0) {
+            return dec_add(move->amount, amount, &move->amount);
+        }
+    }
     if (settlement->move_count == TRADE_MOVES_MAX) {
         return false;
     }
-    settlement->moves[settlement->move_count++] = (trade_move){
-        .asset = asset, .from = from, .to = to, .reason = reason, .amount = amount};
+    settlement->moves[settlement->move_count++] =
+        (trade_move){.asset = asset, .from = from, .to = to, .reason = reason, .amount = amount};
     return true;
 }
 
@@ -96,14 +106,14 @@ static bool trade_spend(trade_settlement *settlement, const char *asset, dec *he
 static bool trade_move_fees(const trade_settle_facts *facts, const trade_sums *sums, dec *held,
                             trade_settlement *settlement)
 {
-    if (!trade_spend(settlement, facts->instrument->settle, held, TRADE_FEE, TRADE_TRADING_FEE,
-                     sums->settle_fee)) {
+    if (!trade_spend(settlement, facts->instrument->rules.settle, held, TRADE_FEE,
+                     TRADE_TRADING_FEE, sums->settle_fee)) {
         return false;
     }
     for (size_t i = 0; i < facts->fill_count; i++) {
         const venue_fill *fill = &facts->fills[i];
 
-        if (strcmp(fill->fee_asset, facts->instrument->settle) != 0 &&
+        if (strcmp(fill->fee_asset, facts->instrument->rules.settle) != 0 &&
             !trade_move_add(settlement, fill->fee_asset, TRADE_AVAILABLE, TRADE_FEE,
                             TRADE_TRADING_FEE, fill->fee)) {
             return false;
@@ -112,7 +122,8 @@ static bool trade_move_fees(const trade_settle_facts *facts, const trade_sums *s
     return true;
 }
 
-/* ---- the position ------------------------------------------------------------------------------ */
+/* ---- the position ------------------------------------------------------------------------------
+ */
 
 static bool trade_grow(const trade_settle_facts *facts, const trade_sums *sums, dec *margin,
                        trade_settlement *settlement)
@@ -158,8 +169,8 @@ static bool trade_shrink(const trade_settle_facts *facts, const trade_sums *sums
 }
 
 /*
- * An entry that met a copy of the other side: sent while there was none, it surfaced late. The venue
- * has netted the two; so do we. What goes beyond the copy is a position of the other side.
+ * An entry that met a copy of the other side: sent while there was none, it surfaced late. The
+ * venue has netted the two; so do we. What goes beyond the copy is a position of the other side.
  */
 static bool trade_cross(const trade_settle_facts *facts, const trade_sums *sums, dec *margin,
                         dec *returned, trade_settlement *settlement)
@@ -173,8 +184,7 @@ static bool trade_cross(const trade_settle_facts *facts, const trade_sums *sums,
     settlement->changes = true;
     *returned = after->margin;
     if (!dec_sub(sums->quantity, before, &rest) ||
-        !dec_mul_div(sums->notional, rest, sums->quantity, DEC_HALF_EVEN,
-                     &after->entry_notional) ||
+        !dec_mul_div(sums->notional, rest, sums->quantity, DEC_HALF_EVEN, &after->entry_notional) ||
         !trade_margin(after->entry_notional, facts->leverage, margin)) {
         return false;
     }
@@ -205,7 +215,8 @@ static bool trade_carry(const trade_sums *sums, trade_settlement *settlement)
            dec_add(after->fees, sums->settle_fee, &after->fees);
 }
 
-/* ---- together ---------------------------------------------------------------------------------- */
+/* ---- together ----------------------------------------------------------------------------------
+ */
 
 static bool trade_figures(const trade_settle_facts *facts, const trade_sums *sums,
                           trade_settlement *settlement)
@@ -213,9 +224,9 @@ static bool trade_figures(const trade_settle_facts *facts, const trade_sums *sum
     settlement->filled_quantity = sums->quantity;
     settlement->fee = sums->settle_fee;
     settlement->realised_pnl = sums->realised;
-    settlement->end = dec_is_zero(sums->quantity)                             ? TRADE_FAILED
+    settlement->end = dec_is_zero(sums->quantity)                         ? TRADE_FAILED
                       : dec_compare(sums->quantity, facts->quantity) == 0 ? TRADE_FILLED
-                                                                              : TRADE_PARTIAL;
+                                                                          : TRADE_PARTIAL;
     if (settlement->end == TRADE_FAILED) {
         return true;
     }
@@ -228,7 +239,7 @@ static bool trade_figures(const trade_settle_facts *facts, const trade_sums *sum
 
 bool trade_settle(const trade_settle_facts *facts, trade_settlement *settlement)
 {
-    const char *asset = facts->instrument->settle;
+    const char *asset = facts->instrument->rules.settle;
     dec held = facts->hold, margin = DEC_ZERO, returned = DEC_ZERO;
     trade_sums sums;
 
@@ -254,7 +265,7 @@ bool trade_settle(const trade_settle_facts *facts, trade_settlement *settlement)
 
 bool trade_settle_external(const trade_settle_facts *facts, trade_settlement *settlement)
 {
-    const char *asset = facts->instrument->settle;
+    const char *asset = facts->instrument->rules.settle;
 
     memset(settlement, 0, offsetof(trade_settlement, moves));
     settlement->move_count = 0;

@@ -2,9 +2,9 @@
  * What an ended trade changes: position, ledger, and the figures of the trade itself. Pure.
  *
  * Promises: nothing is lost: what was held is spent or given back to the last digit, the wallet
- * (AVAILABLE + HELD + POSITION) changes by exactly the venue's own realised P&L less its fees, and a
- * position that is closed has returned all of its margin. Facts are booked even where they cost more
- * than was held; AVAILABLE may then go below zero.
+ * (AVAILABLE + HELD + POSITION) changes by exactly the venue's own realised P&L less its fees, and
+ * a position that is closed has returned all of its margin. Facts are booked even where they cost
+ * more than was held; AVAILABLE may then go below zero.
  */
 #ifndef WHALE_TRADE_SETTLE_H
 #define WHALE_TRADE_SETTLE_H
@@ -13,8 +13,8 @@
 
 #include <stddef.h>
 
-#define TRADE_FILLS_MAX 64 /* of one market order */
-#define TRADE_MOVES_MAX (2 * TRADE_FILLS_MAX + 8)
+#define TRADE_FILLS_MAX 1000 /* of one market order: the most that a venue gives at once */
+#define TRADE_MOVES_MAX 16   /* of one trade: its kinds of move, and fees in a few other assets */
 
 enum trade_ledger_kind {
     TRADE_AVAILABLE,
@@ -57,9 +57,9 @@ typedef struct {
 typedef struct {
     enum trade_end end;
     dec filled_quantity, average_price, fee, realised_pnl; /* fee: in the settle asset only */
-    bool opens;               /* a position that was not there */
-    bool changes;             /* the one that was there */
-    trade_position position;  /* after */
+    bool opens;                                            /* a position that was not there */
+    bool changes;                                          /* the one that was there */
+    trade_position position;                               /* after */
     trade_move moves[TRADE_MOVES_MAX];
     size_t move_count;
 } trade_settlement;
@@ -72,7 +72,8 @@ bool trade_settle(const trade_settle_facts *facts, trade_settlement *settlement)
 
 /*
  * The copy is gone at the venue without an order of ours (closed by hand, liquidated): its margin
- * returns; profit or loss comes with the next look at the wallet. The trade that found out has failed.
+ * returns; profit or loss comes with the next look at the wallet. The trade that found out has
+ * failed.
  */
 bool trade_settle_external(const trade_settle_facts *facts, trade_settlement *settlement);
 

@@ -18,11 +18,11 @@ static const trade_minimum trade_minimums[] = {
 
 dec trade_notional_min(const trade_instrument *instrument)
 {
-    if (dec_sign(instrument->values.notional_min) > 0) {
-        return instrument->values.notional_min;
+    if (dec_sign(instrument->rules.notional_min) > 0) {
+        return instrument->rules.notional_min;
     }
     for (size_t i = 0; i < sizeof(trade_minimums) / sizeof(trade_minimums[0]); i++) {
-        if (trade_minimums[i].market == instrument->values.market &&
+        if (trade_minimums[i].market == instrument->rules.market &&
             strcmp(trade_minimums[i].venue, instrument->venue) == 0) {
             return dec_from_int(trade_minimums[i].notional);
         }
@@ -33,15 +33,15 @@ dec trade_notional_min(const trade_instrument *instrument)
 /* Base units of one unit of quantity; zero where the unit is another kind of thing. */
 static dec trade_unit(const trade_instrument *instrument)
 {
-    if (instrument->values.inverse) {
+    if (instrument->rules.inverse) {
         return DEC_ZERO;
     }
-    switch (instrument->values.quantity_unit) {
+    switch (instrument->rules.quantity_unit) {
     case VENUE_UNIT_BASE:
     case VENUE_UNIT_SHARES:
         return DEC_ONE;
     case VENUE_UNIT_CONTRACTS:
-        return instrument->values.contract_size;
+        return instrument->rules.contract_size;
     default:
         return DEC_ZERO;
     }
@@ -64,23 +64,23 @@ dec trade_quantity(const trade_instrument *instrument, dec notional, dec price)
         !dec_div(notional, value, DEC_FLOOR, &quantity)) {
         return DEC_ZERO;
     }
-    return venue_quantity_down(&instrument->values, true, quantity);
+    return venue_quantity_down(&instrument->rules, true, quantity);
 }
 
 dec trade_reduction(const trade_instrument *instrument, dec position, dec fraction)
 {
-    const venue_instrument *values = &instrument->values;
-    dec step = dec_sign(values->market_quantity_step) > 0 ? values->market_quantity_step
-                                                          : values->quantity_step;
-    dec least = dec_sign(values->market_quantity_min) > 0 ? values->market_quantity_min
-                                                          : values->quantity_min;
+    const venue_instrument *rules = &instrument->rules;
+    dec step = dec_sign(rules->market_quantity_step) > 0 ? rules->market_quantity_step
+                                                         : rules->quantity_step;
+    dec least =
+        dec_sign(rules->market_quantity_min) > 0 ? rules->market_quantity_min : rules->quantity_min;
     dec wanted, rest;
 
     if (dec_sign(step) <= 0 || dec_sign(position) <= 0 || dec_sign(fraction) <= 0) {
         return DEC_ZERO;
     }
     if (dec_compare(fraction, DEC_ONE) >= 0) {
-        return venue_quantity_down(values, true, position);
+        return venue_quantity_down(rules, true, position);
     }
     if (!dec_mul(position, fraction, DEC_CEILING, &wanted) ||
         !dec_to_step(wanted, step, DEC_CEILING, &wanted)) {
@@ -90,7 +90,7 @@ dec trade_reduction(const trade_instrument *instrument, dec position, dec fracti
     if (!dec_sub(position, wanted, &rest) || dec_compare(rest, dec_most(least, step)) < 0) {
         wanted = position;
     }
-    return venue_quantity_down(values, true, wanted);
+    return venue_quantity_down(rules, true, wanted);
 }
 
 bool trade_margin(dec notional, int leverage, dec *margin)

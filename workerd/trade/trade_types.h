@@ -1,12 +1,13 @@
 /*
- * The words and values that the parts of `trade` share: what a signal says, what an instrument takes,
- * what a position holds. Plain data; the words are the database's enums.
+ * The words and values that the parts of `trade` share: what a signal says, what an instrument
+ * takes, what a position holds. Plain data; the words are the database's enums.
  */
 #ifndef WHALE_TRADE_TYPES_H
 #define WHALE_TRADE_TYPES_H
 
 #include "core/dec.h"
 #include "core/errors.h"
+#include "shm/shm.h"
 #include "venues/venue.h"
 
 #include <stdbool.h>
@@ -18,9 +19,9 @@ enum trade_size_kind { TRADE_SIZE_DEFAULT, TRADE_SIZE_FIXED, TRADE_SIZE_PERCENT 
 
 typedef struct {
     int64_t id;
+    char name[SHM_KEY_MAX]; /* "binance:usdm:BTCUSDT" */
     char venue[16];
-    char settle[VENUE_ASSET_MAX];
-    venue_instrument values;
+    venue_instrument rules;
 } trade_instrument;
 
 typedef struct {
