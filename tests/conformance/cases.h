@@ -35,6 +35,7 @@ static inline char *cases_load(const char *path, size_t *length)
     char *text = NULL;
     long size;
 
+    *length = 0;
     if (file == NULL) {
         return NULL;
     }

@@ -181,6 +181,7 @@ static bool binance_error_read(const venue_answer *answer, venue_verdict *verdic
     int64_t code;
 
     if (answer->body_length > BINANCE_ERROR_BODY_MAX ||
+        memmem(answer->body, answer->body_length, "\"code\"", 6) == NULL || /* the usual case */
         json_parse(&doc, answer->body, answer->body_length, tokens, BINANCE_TOKENS) != JSON_OK ||
         !json_get_int(&doc, json_at(&doc, 0, "code"), &code) || code > INT32_MAX ||
         code < INT32_MIN) {
