@@ -1,0 +1,331 @@
+
+/*
+ * Who asks: Telegram's initData, checked on each request, or a session token
+ * that was made from it.
+ *
+ * Here is only what can be told without a database: signatures and ages.  The
+ * epoch that revokes sessions, and whether the account may do this at all, are
+ * compared where the user is read: in the segment, or by gate.sql in the very
+ * transaction that serves the request.
+ */
+
+
+#include "ngx_http_whale.h"
+
+#include "queries.h"
+#include "whale_initdata.h"
+#include "whale_row.h"
+#include "whale_session.h"
+
+
+static ngx_int_t ngx_http_whale_init_data(ngx_http_request_t *r,
+    ngx_http_whale_ctx_t *ctx, ngx_str_t *value);
+static ngx_int_t ngx_http_whale_bearer(ngx_http_request_t *r,
+    ngx_http_whale_ctx_t *ctx, ngx_str_t *value);
+
+
+/* one request at a time uses it, and only until it is identified */
+static whale_initdata_work  ngx_http_whale_work;
+
+
+ngx_int_t
+ngx_http_whale_identify(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   count;
+
+    static const char  name[] = "X-Telegram-Init-Data";
+
+    value = ngx_http_whale_header(r, name, sizeof(name) - 1, &count);
+
+    if (count > 1) {
+        return ngx_http_whale_error(r, ERROR_INIT_DATA_INVALID);
+    }
+
+    if (value) {
+        return ngx_http_whale_init_data(r, ctx, value);
+    }
+
+    if (r->headers_in.authorization) {
+        return ngx_http_whale_bearer(r, ctx,
+                                     &r->headers_in.authorization->value);
+    }
+
+    if (ngx_http_whale_add_header(r, "WWW-Authenticate", "Bearer") != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_whale_error(r, ERROR_UNAUTHENTICATED);
+}
+
+
+static ngx_int_t
+ngx_http_whale_init_data(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
+    ngx_str_t *value)
+{
+    int64_t                       max_age;
+    whale_initdata                data;
+    ngx_http_whale_identity_t    *who;
+    enum whale_initdata_verdict   verdict;
+
+    max_age = ngx_http_whale_worker.wmcf->config.init_data_max_age_ns
+              / 1000000000;
+
+    if (whale_routes[ctx->route].access == WHALE_FRESH
+        && max_age > NGX_HTTP_WHALE_FRESH_S)
+    {
+        max_age = NGX_HTTP_WHALE_FRESH_S;
+    }
+
+    verdict = whale_initdata_check((char *) value->data, value->len,
+                                   ngx_http_whale_worker.init_data, ngx_time(),
+                                   max_age, &ngx_http_whale_work, &data);
+
+    if (verdict == WHALE_INITDATA_STALE) {
+        return ngx_http_whale_error(r, ERROR_INIT_DATA_STALE);
+    }
+
+    if (verdict != WHALE_INITDATA_OK) {
+        return ngx_http_whale_error(r, ERROR_INIT_DATA_INVALID);
+    }
+
+    who = &ctx->who;
+
+    who->kind = NGX_HTTP_WHALE_TELEGRAM;
+    who->telegram_id = data.user_id;
+    who->auth_date = data.auth_date_s;
+
+    /* valid until the next request is identified: see auth_steps */
+
+    who->profile.data = (u_char *) data.user;
+    who->profile.len = data.user_length;
+
+    /* what has to read a body first comes back in another turn */
+
+    if (whale_routes[ctx->route].method != WHALE_GET) {
+
+        who->profile.data = ngx_pstrdup(r->pool, &who->profile);
+        if (who->profile.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_whale_bearer(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
+    ngx_str_t *value)
+{
+    u_char         *token;
+    size_t          len;
+    whale_session   session;
+
+    static ngx_str_t  scheme = ngx_string("Bearer ");
+
+    if (value->len <= scheme.len
+        || ngx_strncasecmp(value->data, scheme.data, scheme.len) != 0)
+    {
+        return ngx_http_whale_error(r, ERROR_UNAUTHENTICATED);
+    }
+
+    token = value->data + scheme.len;
+    len = value->len - scheme.len;
+
+    if (!whale_session_check((char *) token, len,
+                             ngx_http_whale_worker.session, ngx_time(),
+                             &session))
+    {
+        return ngx_http_whale_error(r, ERROR_SESSION_INVALID);
+    }
+
+    /* changing keys takes Telegram's own word, and a recent one */
+
+    if (whale_routes[ctx->route].access == WHALE_FRESH
+        || ctx->route == WHALE_ROUTE_SIGN_IN)
+    {
+        return ngx_http_whale_error(r, ERROR_INIT_DATA_STALE);
+    }
+
+    ctx->who.kind = NGX_HTTP_WHALE_SESSION;
+    ctx->who.user_id = session.user_id;
+    ctx->who.epoch = session.epoch;
+
+    return NGX_DECLINED;
+}
+
+
+static char *
+ngx_http_whale_timeout_text(ngx_http_request_t *r)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN + 1);
+
+    if (p) {
+        *ngx_sprintf(p, "%L", ngx_http_whale_worker.wmcf->config
+                              .web_statement_timeout_ns / 1000000) = '\0';
+    }
+
+    return (char *) p;
+}
+
+
+ngx_int_t
+ngx_http_whale_public_steps(ngx_http_whale_job_t *job)
+{
+    char                   *timeout;
+    ngx_http_whale_step_t  *step;
+
+    timeout = ngx_http_whale_timeout_text(job->request);
+    step = ngx_http_whale_db_query(job, begin_public);
+
+    if (timeout == NULL || step == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_whale_db_text(step, timeout);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_whale_telegram_step(ngx_http_whale_job_t *job,
+    ngx_http_whale_identity_t *who, const char *timeout)
+{
+    whale_profile           profile;
+    ngx_http_request_t     *r;
+    ngx_http_whale_step_t  *step;
+
+    r = job->request;
+    step = ngx_http_whale_db_query(job, begin_telegram);
+
+    if (step == NULL
+        || !whale_profile_parse((char *) who->profile.data, who->profile.len,
+                                &profile)
+        || profile.id != who->telegram_id)
+    {
+        return NGX_ERROR;
+    }
+
+#define NGX_HTTP_WHALE_COPY(text)                                             \
+    ngx_http_whale_cstring(r, (u_char *) text, ngx_strlen(text))
+
+    ngx_http_whale_db_id(r, step, profile.id);
+    ngx_http_whale_db_text(step, profile.username[0] != '\0'
+                                 ? NGX_HTTP_WHALE_COPY(profile.username)
+                                 : NULL);
+    ngx_http_whale_db_text(step, NGX_HTTP_WHALE_COPY(profile.first_name));
+    ngx_http_whale_db_text(step, profile.language[0] != '\0'
+                                 ? NGX_HTTP_WHALE_COPY(profile.language)
+                                 : NULL);
+    ngx_http_whale_db_text(step, timeout);
+
+#undef NGX_HTTP_WHALE_COPY
+
+    return NGX_OK;
+}
+
+
+/* The first statements of a user's transaction: become the user, and the gate */
+
+ngx_int_t
+ngx_http_whale_auth_steps(ngx_http_whale_job_t *job, ngx_uint_t writes)
+{
+    char                       *timeout;
+    ngx_http_request_t         *r;
+    ngx_http_whale_ctx_t       *ctx;
+    ngx_http_whale_step_t      *step;
+    ngx_http_whale_identity_t  *who;
+
+    r = job->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_whale_module);
+    who = &ctx->who;
+
+    timeout = ngx_http_whale_timeout_text(r);
+    if (timeout == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (who->kind == NGX_HTTP_WHALE_SESSION) {
+
+        step = ngx_http_whale_db_query(job, begin_session);
+        if (step == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_whale_db_id(r, step, who->user_id);
+        ngx_http_whale_db_text(step, timeout);
+
+    } else if (ngx_http_whale_telegram_step(job, who, timeout) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    step = ngx_http_whale_db_query(job, gate);
+    if (step == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (who->kind == NGX_HTTP_WHALE_SESSION) {
+        ngx_http_whale_db_id(r, step, who->epoch);
+
+    } else {
+        ngx_http_whale_db_text(step, NULL);
+    }
+
+    ngx_http_whale_db_text(step, writes ? "true" : "false");
+
+    return NGX_OK;
+}
+
+
+/* What the gate said */
+
+enum whale_error
+ngx_http_whale_auth_check(ngx_http_whale_job_t *job)
+{
+    PGresult              *gate;
+    ngx_http_whale_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(job->request, ngx_http_whale_module);
+    gate = ngx_http_whale_db_result(job, "gate");
+
+    if (gate == NULL || PQntuples(gate) != 1
+        || !whale_row_true(gate, 0, "current"))
+    {
+        return ERROR_SESSION_INVALID;
+    }
+
+    if (!whale_row_true(gate, 0, "admitted")) {
+        return ERROR_USER_INACTIVE;
+    }
+
+    if (!whale_row_id(gate, 0, "id", &ctx->who.user_id)
+        || !whale_row_id(gate, 0, "epoch", &ctx->who.epoch))
+    {
+        return ERROR_INTERNAL;
+    }
+
+    return ERROR_NONE;
+}
+
+
+/* The same, of a user found in the segment, for a read */
+
+enum whale_error
+ngx_http_whale_auth_user(ngx_http_whale_identity_t *who, const shm_user *user)
+{
+    if (who->kind == NGX_HTTP_WHALE_SESSION
+        && who->epoch != user->session_epoch)
+    {
+        return ERROR_SESSION_INVALID;
+    }
+
+    if (user->flags & SHM_USER_BANNED) {
+        return ERROR_USER_INACTIVE;
+    }
+
+    return ERROR_NONE;
+}

@@ -1,0 +1,250 @@
+/*
+ * The check of initData: decode the pairs, sort them by key, join all but `hash` with newlines, and
+ * compare the HMAC of that text. One pass over the text and one over the pairs.
+ */
+#include "whale_initdata.h"
+#include "whale_profile.h"
+
+#include <string.h>
+
+typedef struct {
+    const char *text; /* "key=value", decoded */
+    size_t length, key_length;
+} initdata_pair;
+
+typedef struct {
+    initdata_pair pairs[WHALE_INITDATA_PAIRS_MAX];
+    size_t count;
+} initdata_pairs;
+
+static int initdata_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One byte of the text, percent-decoded; -1 where the escape is broken. */
+static int initdata_byte(const char **at, const char *end)
+{
+    const char c = *(*at)++;
+    int high, low;
+
+    if (c == '+') {
+        return ' ';
+    }
+    if (c != '%') {
+        return (unsigned char)c;
+    }
+    if (end - *at < 2) {
+        return -1;
+    }
+    high = initdata_hex_digit((*at)[0]);
+    low = initdata_hex_digit((*at)[1]);
+    *at += 2;
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+static bool initdata_is_key(const char *key, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        const char c = key[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
+            return false;
+        }
+    }
+    return length > 0;
+}
+
+/* Up to the next '&', which is skipped. The output is never longer than the input. */
+static bool initdata_take_pair(const char **at, const char *end, char **out, initdata_pair *pair)
+{
+    char *start = *out, *to = start;
+    size_t key_length = 0;
+    bool in_key = true;
+
+    while (*at < end && **at != '&') {
+        const bool equals = in_key && **at == '=';
+        const int byte = initdata_byte(at, end);
+
+        if (byte < 0) {
+            return false;
+        }
+        if (equals) {
+            in_key = false;
+            key_length = (size_t)(to - start);
+        }
+        *to++ = (char)byte;
+    }
+    if (*at < end) {
+        (*at)++;
+        if (*at == end) {
+            return false; /* an '&' with nothing behind it */
+        }
+    }
+    *pair = (initdata_pair){start, (size_t)(to - start), key_length};
+    *out = to;
+    return !in_key && initdata_is_key(start, key_length);
+}
+
+static int initdata_compare(const initdata_pair *a, const initdata_pair *b)
+{
+    const size_t shorter = a->key_length < b->key_length ? a->key_length : b->key_length;
+    const int order = memcmp(a->text, b->text, shorter);
+
+    if (order != 0) {
+        return order;
+    }
+    return (a->key_length > b->key_length) - (a->key_length < b->key_length);
+}
+
+/* Keeps the pairs in order; false for a key that is there already. */
+static bool initdata_insert(initdata_pairs *all, const initdata_pair *pair)
+{
+    size_t at = all->count;
+
+    if (all->count == WHALE_INITDATA_PAIRS_MAX) {
+        return false;
+    }
+    while (at > 0) {
+        const int order = initdata_compare(pair, &all->pairs[at - 1]);
+
+        if (order == 0) {
+            return false;
+        }
+        if (order > 0) {
+            break;
+        }
+        all->pairs[at] = all->pairs[at - 1];
+        at--;
+    }
+    all->pairs[at] = *pair;
+    all->count++;
+    return true;
+}
+
+static const initdata_pair *initdata_find(const initdata_pairs *all, const char *key)
+{
+    const size_t length = strlen(key);
+
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->pairs[i].key_length == length && memcmp(all->pairs[i].text, key, length) == 0) {
+            return &all->pairs[i];
+        }
+    }
+    return NULL;
+}
+
+static size_t initdata_join(const initdata_pairs *all, const initdata_pair *hash, char *out)
+{
+    char *to = out;
+
+    for (size_t i = 0; i < all->count; i++) {
+        if (&all->pairs[i] == hash) {
+            continue;
+        }
+        if (to > out) {
+            *to++ = '\n';
+        }
+        memcpy(to, all->pairs[i].text, all->pairs[i].length);
+        to += all->pairs[i].length;
+    }
+    return (size_t)(to - out);
+}
+
+/* Digits alone, at most 12: seconds until the year 33658. */
+static bool initdata_date(const initdata_pair *pair, int64_t *seconds)
+{
+    const char *at, *end;
+
+    if (pair == NULL) {
+        return false;
+    }
+    at = pair->text + pair->key_length + 1;
+    end = pair->text + pair->length;
+    if (at == end || end - at > 12) {
+        return false;
+    }
+    for (*seconds = 0; at < end; at++) {
+        if (*at < '0' || *at > '9') {
+            return false;
+        }
+        *seconds = *seconds * 10 + (*at - '0');
+    }
+    return true;
+}
+
+/* Lower-case hex only: one hash has one text. */
+static bool initdata_hash(const initdata_pair *pair, uint8_t hash[CRYPTO_SHA256_SIZE])
+{
+    const char *text;
+
+    if (pair == NULL || pair->length - pair->key_length - 1 != 2 * CRYPTO_SHA256_SIZE) {
+        return false;
+    }
+    text = pair->text + pair->key_length + 1;
+    for (size_t i = 0; i < 2 * CRYPTO_SHA256_SIZE; i++) {
+        if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'f')) {
+            return false;
+        }
+    }
+    return crypto_unhex(text, 2 * CRYPTO_SHA256_SIZE, hash, CRYPTO_SHA256_SIZE) ==
+           CRYPTO_SHA256_SIZE;
+}
+
+static bool initdata_split(const char *text, size_t length, char *decoded, initdata_pairs *all)
+{
+    const char *at = text, *end = text + length;
+
+    all->count = 0;
+    if (length == 0 || length > WHALE_INITDATA_MAX) {
+        return false;
+    }
+    while (at < end) {
+        initdata_pair pair;
+
+        if (!initdata_take_pair(&at, end, &decoded, &pair) || !initdata_insert(all, &pair)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum whale_initdata_verdict whale_initdata_check(const char *text, size_t length, crypto_mac *mac,
+                                                 int64_t now_s, int64_t max_age_s,
+                                                 whale_initdata_work *work, whale_initdata *out)
+{
+    uint8_t given[CRYPTO_SHA256_SIZE], computed[CRYPTO_SHA256_SIZE];
+    const initdata_pair *hash, *user;
+    initdata_pairs all;
+    size_t joined;
+
+    if (!initdata_split(text, length, work->decoded, &all)) {
+        return WHALE_INITDATA_MALFORMED;
+    }
+    hash = initdata_find(&all, "hash");
+    if (!initdata_hash(hash, given)) {
+        return WHALE_INITDATA_MALFORMED;
+    }
+    joined = initdata_join(&all, hash, work->sorted);
+    if (!crypto_mac_compute(mac, work->sorted, joined, computed) ||
+        !crypto_equal(given, computed, sizeof(given))) {
+        return WHALE_INITDATA_FORGED;
+    }
+    user = initdata_find(&all, "user");
+    if (!initdata_date(initdata_find(&all, "auth_date"), &out->auth_date_s) || user == NULL) {
+        return WHALE_INITDATA_MALFORMED;
+    }
+    out->user = user->text + user->key_length + 1;
+    out->user_length = user->length - user->key_length - 1;
+    if (!whale_profile_id(out->user, out->user_length, &out->user_id)) {
+        return WHALE_INITDATA_MALFORMED;
+    }
+    if (out->auth_date_s > now_s + WHALE_INITDATA_SKEW_S) {
+        return WHALE_INITDATA_FUTURE;
+    }
+    return now_s - out->auth_date_s > max_age_s ? WHALE_INITDATA_STALE : WHALE_INITDATA_OK;
+}
