@@ -133,7 +133,7 @@ ${directives}
         fs.writeFileSync(this.at('nginx.conf'), `daemon off;
 worker_processes ${workers};
 pid ${this.at('nginx/nginx.pid')};
-error_log ${this.at('log/nginx.log')} notice;
+error_log stderr notice;
 load_module ${path.join(root, 'build/module/ngx_http_whale_module.so')};
 worker_shutdown_timeout 5s;
 events { worker_connections 4096; }
@@ -216,7 +216,7 @@ log_min_messages = warning
     }
 
     startNginx() {
-        return this.launch('nginx', '/usr/sbin/nginx', ['-p', this.at('nginx'), '-c', this.at('nginx.conf')], this.options.nginxEnv ? { env: { ...process.env, ...this.options.nginxEnv } } : {});
+        return this.launch('nginx', '/usr/sbin/nginx', ['-e', 'stderr', '-p', this.at('nginx'), '-c', this.at('nginx.conf')], this.options.nginxEnv ? { env: { ...process.env, ...this.options.nginxEnv } } : {});
     }
 
     async waitHealthy(timeoutMs = 30000) {
