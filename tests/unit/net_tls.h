@@ -56,15 +56,21 @@ static inline void net_tls_identity_drop(net_tls_identity *made)
     EVP_PKEY_free(made->key);
 }
 
-/* In the server: a handshake on an accepted socket, or NULL. */
-static inline SSL *net_tls_accept(const net_tls_identity *identity, int fd)
+static inline SSL_CTX *net_tls_server_context(const net_tls_identity *identity)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    SSL *ssl;
 
     SSL_CTX_use_certificate(context, identity->certificate);
     SSL_CTX_use_PrivateKey(context, identity->key);
-    ssl = SSL_new(context);
+    return context;
+}
+
+/* In the server: a handshake on an accepted socket, or NULL. */
+static inline SSL *net_tls_accept(const net_tls_identity *identity, int fd)
+{
+    SSL_CTX *context = net_tls_server_context(identity);
+    SSL *ssl = SSL_new(context);
+
     SSL_CTX_free(context);
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) != 1) {

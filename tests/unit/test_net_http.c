@@ -3,6 +3,7 @@
  * sent twice, an answer is whole or none, and NOT_SENT is true.
  */
 #include "core/clock.h"
+#include "tests/unit/net_tls.h"
 #include "workerd/net/net_http.h"
 
 #include <arpa/inet.h>
@@ -32,12 +33,15 @@ typedef struct {
 
 static seen *server_saw; /* shared with the server */
 static pid_t server_pid;
-static int server_port;
+static int server_port, tls_port;
+static net_tls_identity identity;
+static __thread SSL *tls; /* of the connection that this thread of the server has, or NULL */
 
 static void write_all(int fd, const char *data, size_t length)
 {
     while (length > 0) {
-        ssize_t sent = send(fd, data, length, MSG_NOSIGNAL);
+        ssize_t sent =
+            tls != NULL ? SSL_write(tls, data, (int)length) : send(fd, data, length, MSG_NOSIGNAL);
 
         if (sent <= 0) {
             return;
@@ -58,7 +62,9 @@ static size_t read_request(int fd, char *text)
     size_t length = 0, wanted = 0;
 
     for (;;) {
-        ssize_t got = recv(fd, text + length, REQUEST_MAX - 1 - length, 0);
+        size_t room = REQUEST_MAX - 1 - length;
+        ssize_t got = tls != NULL ? SSL_read(tls, text + length, (int)room)
+                                  : recv(fd, text + length, room, 0);
         char *end, *size;
 
         if (got <= 0) {
@@ -167,7 +173,7 @@ static bool answer_request(int fd, const char *request, size_t length, int nth)
         say(fd, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\njunk");
         return true;
     }
-    if (strncmp(path, "/echo", 5) == 0) {
+    if (strncmp(path, "/echo", 5) == 0 || strcmp(path, "/") == 0) {
         say_echo(fd, request, length);
         return true;
     }
@@ -184,9 +190,8 @@ static bool answer_request(int fd, const char *request, size_t length, int nth)
     return false;
 }
 
-static void *serve(void *argument)
+static void serve(int fd)
 {
-    int fd = (int)(intptr_t)argument;
     char request[REQUEST_MAX];
     size_t length;
     int nth = 0;
@@ -200,7 +205,47 @@ static void *serve(void *argument)
             break;
         }
     }
+}
+
+static void *serve_plain(void *argument)
+{
+    int fd = (int)(intptr_t)argument;
+
+    serve(fd);
     close(fd);
+    return NULL;
+}
+
+static void *serve_tls(void *argument)
+{
+    int fd = (int)(intptr_t)argument;
+
+    tls = net_tls_accept(&identity, fd);
+    if (tls != NULL) {
+        serve(fd);
+        SSL_free(tls);
+    }
+    close(fd);
+    return NULL;
+}
+
+typedef struct {
+    int fd;
+    void *(*serve)(void *argument);
+} listener;
+
+static void *accept_forever(void *argument)
+{
+    listener *listening = argument;
+
+    for (;;) {
+        int peer = accept(listening->fd, NULL, NULL);
+        pthread_t thread;
+
+        __atomic_add_fetch(&server_saw->connections, 1, __ATOMIC_SEQ_CST);
+        pthread_create(&thread, NULL, listening->serve, (void *)(intptr_t)peer);
+        pthread_detach(thread);
+    }
     return NULL;
 }
 
@@ -219,24 +264,24 @@ static int listen_somewhere(int *port)
 
 static int start_server(void **state)
 {
-    int fd = listen_somewhere(&server_port);
+    static listener plain = {.serve = serve_plain}, secure = {.serve = serve_tls};
+    pthread_t thread;
 
     (void)state;
+    plain.fd = listen_somewhere(&server_port);
+    secure.fd = listen_somewhere(&tls_port);
+    net_tls_identity_make(&identity, "DNS:localhost,IP:127.0.0.1");
     server_saw =
         mmap(NULL, sizeof(*server_saw), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     server_pid = fork();
     if (server_pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;) {
-            int peer = accept(fd, NULL, NULL);
-            pthread_t thread;
-
-            __atomic_add_fetch(&server_saw->connections, 1, __ATOMIC_SEQ_CST);
-            pthread_create(&thread, NULL, serve, (void *)(intptr_t)peer);
-            pthread_detach(thread);
-        }
+        signal(SIGPIPE, SIG_IGN);
+        pthread_create(&thread, NULL, accept_forever, &secure);
+        accept_forever(&plain);
     }
-    close(fd);
+    close(plain.fd);
+    close(secure.fd);
     return 0;
 }
 
@@ -245,6 +290,7 @@ static int stop_server(void **state)
     (void)state;
     kill(server_pid, SIGKILL);
     waitpid(server_pid, NULL, 0);
+    net_tls_identity_drop(&identity);
     return 0;
 }
 
@@ -279,17 +325,22 @@ static void on_done(void *owner, const net_http_answer *answer)
     uv_stop(&f->loop); /* or the turn that this ended in would wait for another event */
 }
 
-static fixture *open_fixture(unsigned connections, unsigned queue)
+static fixture *open_with(unsigned connections, unsigned queue, const char *ca_file)
 {
     fixture *f = calloc(1, sizeof(*f));
     net_http_options options = {
-        .connections = connections, .queue = queue, .user_agent = "whale-test"};
+        .connections = connections, .queue = queue, .user_agent = "whale-test", .ca_file = ca_file};
 
     uv_loop_init(&f->loop);
     f->http = net_http_new(&f->loop, &options, NULL);
     assert_non_null(f->http);
     memset(server_saw, 0, sizeof(*server_saw));
     return f;
+}
+
+static fixture *open_fixture(unsigned connections, unsigned queue)
+{
+    return open_with(connections, queue, NULL);
 }
 
 static void close_fixture(fixture *f)
@@ -430,6 +481,23 @@ static void test_bytes_go_out_as_given(void **state)
     assert_non_null(strstr(answer->body, "\r\nContent-Type: application/json\r\n"));
     assert_non_null(strstr(answer->body, "\r\nUser-Agent: whale-test\r\n"));
     assert_memory_equal(answer->body + answer->body_length - 19, request.body, 19);
+    close_fixture(f);
+}
+
+static void test_urls_without_a_path(void **state)
+{
+    static const char *const cases[][2] = {{"", "GET / HTTP/1.1\r\n"},
+                                           {"/", "GET / HTTP/1.1\r\n"},
+                                           {"?a=/b", "GET /?a=/b HTTP/1.1\r\n"}};
+    fixture *f = open_fixture(1, 0);
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const net_http_answer *answer = get(f, cases[i][0]);
+
+        assert_int_equal(answer->outcome, NET_HTTP_ANSWERED);
+        assert_memory_equal(answer->body, cases[i][1], strlen(cases[i][1]));
+    }
     close_fixture(f);
 }
 
@@ -750,6 +818,50 @@ static void test_malformed_requests_are_refused(void **state)
     close_fixture(f);
 }
 
+/* ---- TLS ------------------------------------------------------------------------------------- */
+
+static const net_http_answer *post_tls(fixture *f, const char *host, const char *path)
+{
+    char url[256];
+
+    snprintf(url, sizeof(url), "https://%s:%d%s", host, tls_port, path);
+    return fetch(f, (net_http_request){.method = "POST", .url = url});
+}
+
+static void test_orders_over_tls(void **state)
+{
+    fixture *f = open_with(2, 0, identity.ca_file);
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(post_tls(f, "localhost", "/ok")->outcome, NET_HTTP_ANSWERED);
+    }
+    assert_int_equal(server_saw->connections, 1);
+    assert_int_equal(post_tls(f, "localhost", "/die-if-reused")->outcome, NET_HTTP_UNCLEAR);
+    assert_int_equal(server_saw->posts, 21);
+    assert_int_equal(post_tls(f, "127.0.0.1", "/half-body")->outcome, NET_HTTP_UNCLEAR);
+    assert_int_equal(post_tls(f, "127.0.0.1", "/no-length")->outcome, NET_HTTP_UNCLEAR);
+    assert_int_equal(post_tls(f, "127.0.0.1", "/late-junk")->outcome, NET_HTTP_ANSWERED);
+    usleep(80000);
+    assert_int_equal(post_tls(f, "127.0.0.1", "/ok")->status, 200);
+    close_fixture(f);
+}
+
+static void test_an_unverified_peer_is_sent_nothing(void **state)
+{
+    const char *const ca_files[] = {NULL, "/nonexistent/ca.pem"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        fixture *f = open_with(1, 0, ca_files[i]);
+
+        assert_int_equal(post_tls(f, "localhost", "/ok")->outcome, NET_HTTP_NOT_SENT);
+        assert_int_equal(f->answer.sent_ns, 0);
+        assert_int_equal(server_saw->requests, 0);
+        close_fixture(f);
+    }
+}
+
 /* ---- order, re-entry, the end ---------------------------------------------------------------- */
 
 static void test_requests_start_in_order(void **state)
@@ -880,6 +992,7 @@ int main(void)
         cmocka_unit_test(test_whole_answer),
         cmocka_unit_test(test_connections_are_reused),
         cmocka_unit_test(test_bytes_go_out_as_given),
+        cmocka_unit_test(test_urls_without_a_path),
         cmocka_unit_test(test_methods_and_their_bodies),
         cmocka_unit_test(test_errors_with_a_status_are_answers),
         cmocka_unit_test(test_limits_are_read_from_headers),
@@ -896,6 +1009,8 @@ int main(void)
         cmocka_unit_test(test_deadline_in_the_queue_is_not_sent),
         cmocka_unit_test(test_a_full_queue_takes_nothing),
         cmocka_unit_test(test_malformed_requests_are_refused),
+        cmocka_unit_test(test_orders_over_tls),
+        cmocka_unit_test(test_an_unverified_peer_is_sent_nothing),
         cmocka_unit_test(test_requests_start_in_order),
         cmocka_unit_test(test_requests_from_within_a_callback),
         cmocka_unit_test(test_closing_within_a_callback),

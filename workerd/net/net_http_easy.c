@@ -213,7 +213,8 @@ bool net_http_slot_load(net_http_slot *slot)
     start_answer(slot);
     SET(CURLOPT_FRESH_CONNECT, slot->stray ? 1L : 0L);
     slot->stray = false;
-    SET(CURLOPT_URL, job->url);
+    SET(CURLOPT_URL, job->origin);
+    SET(CURLOPT_REQUEST_TARGET, job->target);
     SET(CURLOPT_HTTPHEADER, job->headers);
     SET(CURLOPT_TIMEOUT_MS, left_ms > 0 ? (long)left_ms : 1L);
     if (has_body) {

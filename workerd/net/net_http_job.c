@@ -3,6 +3,10 @@
  *
  * Promises: what curl would read differently than it was signed is refused here: blanks, control
  * characters and fragments in a URL, line breaks in a header. One allocation holds it all.
+ *
+ * The URL is split into origin and target. curl sends a target of its own as it is; one that is
+ * part of the URL it takes apart and formats letter by letter, several times (a fifth of a signed
+ * order).
  */
 #include "workerd/net/net_http_private.h"
 
@@ -59,7 +63,7 @@ static bool measure(const net_http_request *request, enum net_http_method *metho
         request->timeout_ns <= 0) {
         return false;
     }
-    *total = lengths[0] + 1;
+    *total = lengths[0] + 3; /* two ends, and a slash where the URL has none */
     for (unsigned i = 0; i < NET_HTTP_HEADERS_MAX && request->headers[i] != NULL; i++) {
         if (!is_header(request->headers[i], &lengths[i + 1])) {
             return false;
@@ -78,6 +82,19 @@ static char *copy(char **place, const char *text, size_t length)
     start[length] = '\0';
     *place += length + 1;
     return start;
+}
+
+static void copy_url(net_http_job *job, const char *url, size_t length, char **place)
+{
+    size_t scheme = (size_t)(strstr(url, "://") + 3 - url);
+    size_t origin = scheme + strcspn(url + scheme, "/?");
+
+    job->origin = copy(place, url, origin);
+    job->target = *place;
+    if (url[origin] != '/') {
+        *(*place)++ = '/';
+    }
+    copy(place, url + origin, length - origin);
 }
 
 /* Links the headers, then switches off those that curl would add of its own. */
@@ -118,7 +135,7 @@ net_http_job *net_http_job_new(const net_http_request *request)
     memset(job, 0, sizeof(*job));
     place = (char *)(job + 1);
     job->method = method;
-    job->url = copy(&place, request->url, lengths[0]);
+    copy_url(job, request->url, lengths[0], &place);
     copy_headers(job, request, lengths, &place);
     if (request->body != NULL) {
         job->body = copy(&place, request->body, request->body_length);

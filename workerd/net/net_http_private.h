@@ -27,8 +27,9 @@ enum net_http_method { NET_HTTP_GET, NET_HTTP_POST, NET_HTTP_PUT, NET_HTTP_DELET
 typedef struct net_http_job {
     struct net_http_job *next, *previous;
     enum net_http_method method;
-    char *url;
-    char *body; /* NULL: none */
+    char *origin; /* "https://host:port" */
+    char *target; /* "/path?query", to the byte */
+    char *body;   /* NULL: none */
     size_t body_length;
     struct curl_slist headers[NET_HTTP_HEADERS_MAX + 2]; /* theirs; no Expect; no Content-Type */
     int64_t deadline_ns;                                 /* monotonic, of the whole */
