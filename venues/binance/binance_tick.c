@@ -210,53 +210,69 @@ static bool tick_is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static const char *tick_members_end(const char *at, const char *end, bool inside,
-                                    struct tick_members *members);
+enum tick_name { TICK_NAME_REFUSED, TICK_NAME_PLAIN, TICK_NAME_DATA };
 
-/* A member whose name is no single letter; `at` is its opening quote. Returns what is behind it. */
-static const char *tick_long_member(const char *at, const char *end, bool inside,
-                                    struct tick_members *members)
+/*
+ * A name that is no single letter; `at` is its opening quote, `value` becomes what is behind its
+ * colon. Three of them mean something where they stand outside `data`.
+ */
+static enum tick_name tick_long_name(const char *at, const char *end, bool inside,
+                                     struct tick_members *members, const char **value)
 {
     const char *name = at + 1;
     const char *stop = *at == '"' ? tick_string_end(name, end) : NULL;
     const size_t length = stop == NULL ? 0 : (size_t)(stop - name);
 
     if (stop == NULL || end - stop < 4 || stop[1] != ':') {
-        return NULL;
+        return TICK_NAME_REFUSED;
     }
-    at = stop + 2;
-    if (!inside && tick_is(name, length, "data")) {
-        if (members->combined || *at != '{') {
-            return NULL;
-        }
+    *value = stop + 2;
+    if (inside) {
+        return TICK_NAME_PLAIN;
+    }
+    if (tick_is(name, length, "data")) {
+        const bool first = !members->combined;
         members->combined = true;
-        return tick_members_end(at + 1, end, true, members);
+        return first && **value == '{' ? TICK_NAME_DATA : TICK_NAME_REFUSED;
     }
-    if (!inside && tick_is(name, length, "id")) {
-        return NULL;
-    }
-    if (!inside && tick_is(name, length, "stream")) {
-        if (members->stream) {
-            return NULL;
-        }
+    if (tick_is(name, length, "stream")) {
+        const bool first = !members->stream;
         members->stream = true;
+        return first ? TICK_NAME_PLAIN : TICK_NAME_REFUSED;
     }
-    return tick_value(at, end, 0, members);
+    return tick_is(name, length, "id") ? TICK_NAME_REFUSED : TICK_NAME_PLAIN;
 }
 
-/* Everything up to the brace that ends the object, and that. NULL: not for here. */
-static const char *tick_members_end(const char *at, const char *end, bool inside,
-                                    struct tick_members *members)
+/* Everything up to the brace that ends the message, and that. NULL: not for here. */
+static const char *tick_find_members(const char *at, const char *end, struct tick_members *members)
 {
+    bool inside = false; /* `data` */
+
     for (;;) {
+        const char *value = at + 4;
+        char letter = 0;
+
         if (end - at < 6) { /* "x":1} */
             return NULL;
         }
         if (at[0] == '"' && at[2] == '"' && at[3] == ':' && tick_is_letter(at[1])) {
             members->top_level |= !inside;
-            at = tick_value(at + 4, end, at[1], members);
+            letter = at[1];
         } else {
-            at = tick_long_member(at, end, inside, members);
+            const enum tick_name name = tick_long_name(at, end, inside, members, &value);
+            if (name == TICK_NAME_REFUSED) {
+                return NULL;
+            }
+            if (name == TICK_NAME_DATA) {
+                inside = true;
+                at = value + 1;
+                continue;
+            }
+        }
+        at = tick_value(value, end, letter, members);
+        if (at != NULL && at < end && *at == '}' && inside) {
+            inside = false;
+            at++;
         }
         if (at == NULL || at == end) {
             return NULL;
@@ -285,6 +301,19 @@ struct tick_chunk {
     bool point, valid;
 };
 
+/* Bytes are digits, 0 to 9, not characters; the last one on top. */
+static inline bool tick_all_digits(uint64_t word)
+{
+    return (((word + TICK_ONES * 0x76) | word) & TICK_HIGHS) == 0;
+}
+
+static inline uint64_t tick_eight(uint64_t word)
+{
+    word = word * 2561 >> 8;
+    word = (word & 0x00ff00ff00ff00ffULL) * 6553601 >> 16;
+    return (word & 0x0000ffff0000ffffULL) * 42949672960001ULL >> 32;
+}
+
 /*
  * The `length` (1 to 8) characters before `stop`; the eight before it must be readable. As a word
  * each digit is a byte, the last one on top; taking the point out moves those before it up by one.
@@ -303,10 +332,8 @@ static inline struct tick_chunk tick_chunk_read(const char *stop, uint32_t lengt
         chunk.places = 7 - at / 8;
         word = (word >> at >> 8 << 8 << at) | before << 8;
     }
-    chunk.valid = (((word + TICK_ONES * 0x76) | word) & TICK_HIGHS) == 0;
-    word = word * 2561 >> 8;
-    word = (word & 0x00ff00ff00ff00ffULL) * 6553601 >> 16;
-    chunk.value = (word & 0x0000ffff0000ffffULL) * 42949672960001ULL >> 32;
+    chunk.valid = tick_all_digits(word);
+    chunk.value = tick_eight(word);
     return chunk;
 }
 
@@ -362,6 +389,13 @@ static bool tick_dec(const struct tick_members *members, char letter, dec *out)
     if ((members->seen & TICK_BIT(letter)) == 0) {
         return false;
     }
+    if (length - 1 < 8 && text - members->frame >= 8) { /* nearly all of them */
+        const struct tick_chunk chunk = tick_chunk_read(text + length, length);
+        if (chunk.valid && length > chunk.point) {
+            out->units = (__int128)chunk.value * tick_powers[chunk.places];
+            return true;
+        }
+    }
     if (!tick_short(members->frame, text, length, &digits, &places) || places > DEC_PLACES) {
         return dec_parse_rounded(text, length, DEC_HALF_EVEN, out);
     }
@@ -379,10 +413,20 @@ static bool tick_whole(const struct tick_members *members, char letter, uint64_t
     if ((members->seen & bit) == 0) {
         return true;
     }
-    return (members->quoted & bit) == 0 &&
-           tick_short(members->frame, members->text[TICK_SLOT(letter)],
-                      members->length[TICK_SLOT(letter)], out, &places) &&
-           places == 0 && *out != 0;
+    if ((members->quoted & bit) != 0) {
+        return false;
+    }
+    const char *text = members->text[TICK_SLOT(letter)];
+    const uint32_t length = members->length[TICK_SLOT(letter)];
+    if (length > 8 && length <= 16 && text - members->frame >= 8) { /* nearly all of them */
+        const unsigned above = 8 * (16 - length);
+        const uint64_t low = tick_load(text + length - 8) ^ TICK_ONES * '0';
+        const uint64_t high = (tick_load(text + length - 16) ^ TICK_ONES * '0') >> above << above;
+
+        *out = tick_eight(low) + tick_eight(high) * 100000000ULL;
+        return tick_all_digits(low) && tick_all_digits(high) && *out != 0;
+    }
+    return tick_short(members->frame, text, length, out, &places) && places == 0 && *out != 0;
 }
 
 static bool tick_time(const struct tick_members *members, char letter, struct binance_tick *out)
@@ -485,7 +529,7 @@ enum binance_tick_result binance_tick_scan(const char *frame, size_t length,
     members.quoted = 0;
     members.top_level = members.stream = members.combined = members.depth = false;
     if (length < 2 || frame[0] != '{' || length > UINT32_MAX ||
-        tick_members_end(frame + 1, end, false, &members) != end) {
+        tick_find_members(frame + 1, end, &members) != end) {
         return members.depth ? BINANCE_TICK_IGNORED : BINANCE_TICK_OTHER;
     }
     /* both names around a combined message, or neither; never letters beside it */
