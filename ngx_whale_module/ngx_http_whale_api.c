@@ -246,12 +246,18 @@ ngx_http_whale_take_body(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 
     len = 0;
 
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+    if (r->request_body == NULL) {
         return NGX_DECLINED;
     }
 
     for (cl = r->request_body->bufs; cl; cl = cl->next) {
         len += ngx_buf_size(cl->buf);
+    }
+
+    /* an empty body may be one buffer that holds nothing at all */
+
+    if (len == 0) {
+        return NGX_DECLINED;
     }
 
     /* a chunked body tells its length only now */
@@ -268,7 +274,7 @@ ngx_http_whale_take_body(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    p = ngx_pnalloc(r->pool, len ? len : 1);
+    p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -278,6 +284,10 @@ ngx_http_whale_take_body(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
     for ( /* void */ ; cl; cl = cl->next) {
         b = cl->buf;
         n = ngx_buf_size(b);
+
+        if (n == 0) {
+            continue;
+        }
 
         if (ngx_buf_in_memory(b)) {
             ngx_memcpy(p, b->pos, n);

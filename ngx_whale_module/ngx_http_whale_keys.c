@@ -16,7 +16,7 @@
 #include "whale_row.h"
 
 
-#define NGX_HTTP_WHALE_KEY_PLAIN_MAX  (12 * 1024)
+#define NGX_HTTP_WHALE_KEY_PLAIN_MAX  4096
 
 
 enum {
@@ -31,18 +31,20 @@ enum {
 };
 
 
+/* what the signer holds: longer ones are refused here, where it can be told */
+
 static const whale_field  ngx_http_whale_key_fields[] = {
     { .name = "venue", .kind = WHALE_FIELD_TEXT, .least = 1, .most = 15,
       .required = true },
     { .name = "market", .kind = WHALE_FIELD_WORD,
       .words = "spot|usdm|coinm|outcome" },
     { .name = "label", .kind = WHALE_FIELD_TEXT, .least = 0, .most = 64 },
-    { .name = "api_key", .kind = WHALE_FIELD_SECRET, .least = 8, .most = 256,
+    { .name = "api_key", .kind = WHALE_FIELD_TEXT, .least = 8, .most = 128,
       .required = true },
-    { .name = "secret", .kind = WHALE_FIELD_SECRET, .least = 8, .most = 4096,
+    { .name = "secret", .kind = WHALE_FIELD_SECRET, .least = 8, .most = 500,
       .required = true },
-    { .name = "passphrase", .kind = WHALE_FIELD_SECRET, .least = 1,
-      .most = 256, .nullable = true },
+    { .name = "passphrase", .kind = WHALE_FIELD_TEXT, .least = 1, .most = 64,
+      .nullable = true },
     { .name = "testnet", .kind = WHALE_FIELD_BOOLEAN }
 };
 

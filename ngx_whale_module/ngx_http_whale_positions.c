@@ -19,6 +19,9 @@
 #include "core/digits.h"
 
 
+#define NGX_HTTP_WHALE_NAME_MAX  96     /* as mirror cuts names */
+
+
 static ngx_int_t ngx_http_whale_positions_send(ngx_http_request_t *r,
     const shm_position *positions, ngx_uint_t n, int64_t age_ms);
 static ngx_int_t ngx_http_whale_positions_query(ngx_http_request_t *r);
@@ -29,6 +32,25 @@ static ngx_int_t ngx_http_whale_positions_stale(ngx_http_request_t *r,
 
 /* one request at a time uses it, and only while it renders */
 static shm_position  ngx_http_whale_found[SHM_USER_POSITIONS_MAX];
+
+
+/* The length of at most `max` bytes that do not end inside a character */
+
+static size_t
+ngx_http_whale_cut(const char *text, size_t max)
+{
+    size_t  len;
+
+    len = strnlen(text, max + 1);
+
+    while (len > max) {
+        do {
+            len--;
+        } while (len && ((u_char) text[len] & 0xc0) == 0x80);
+    }
+
+    return len;
+}
 
 
 /* SHM_READ_OK only where all of the user's positions were copied */
@@ -171,33 +193,78 @@ ngx_http_whale_positions_query(ngx_http_request_t *r)
 
 
 static void
-ngx_http_whale_position_text(const PGresult *rows, int row, shm_position *out)
+ngx_http_whale_position_member(json_writer *writer, const char *key,
+    const char *text)
 {
-    json_writer  writer;
+    json_key(writer, key);
+    json_string(writer, text);
+}
 
-    /* the writer's braces are left out: position_put has its own */
+
+/* The members that mirror would have written, in its order */
+
+static void
+ngx_http_whale_position_text(PGresult *rows, int row, shm_position *out,
+    dec quantity, dec entry_price)
+{
+    int64_t      id, time;
+    json_writer  writer;
 
     json_begin(&writer, out->text, sizeof(out->text));
     json_object(&writer);
-    whale_row_members(&writer, rows, row);
 
-    if (writer.failed) {
-        out->text_length = 0;
-        return;
+    json_key(&writer, "id");
+    json_id(&writer, out->id);
+    ngx_http_whale_position_member(&writer, "venue",
+                                   whale_row_text(rows, row, "venue"));
+    ngx_http_whale_position_member(&writer, "market",
+                                   whale_row_text(rows, row, "market"));
+    ngx_http_whale_position_member(&writer, "symbol",
+                                   whale_row_text(rows, row, "symbol"));
+    ngx_http_whale_position_member(&writer, "side",
+                                   dec_sign(quantity) < 0 ? "SHORT" : "LONG");
+    json_key(&writer, "quantity");
+    json_dec(&writer, dec_absolute(quantity));
+    json_key(&writer, "entry_price");
+    json_dec(&writer, entry_price);
+    json_key(&writer, "leverage");
+    json_int(&writer, ngx_atoi((u_char *) whale_row_text(rows, row, "leverage"),
+                       ngx_strlen(whale_row_text(rows, row, "leverage"))));
+    json_key(&writer, "margin");
+    json_dec(&writer, out->margin);
+    json_key(&writer, "whale_id");
+
+    if (whale_row_id(rows, row, "whale_id", &id)) {
+        json_id(&writer, id);
+        json_key(&writer, "whale_name");
+        json_text(&writer, whale_row_text(rows, row, "whale_name"),
+                  ngx_http_whale_cut(whale_row_text(rows, row, "whale_name"),
+                                     NGX_HTTP_WHALE_NAME_MAX));
+
+    } else {
+        json_null(&writer);
+        ngx_http_whale_position_member(&writer, "whale_name", NULL);
     }
 
-    out->text_length = writer.length - 1;
+    json_key(&writer, "opened_at");
+    json_time(&writer, whale_row_time(whale_row_text(rows, row, "opened_at"),
+                                      &time) ? time : 0);
+
+    /* the braces are position_put's; without the last one nothing is complete */
+
+    out->text_length = writer.failed ? 0 : writer.length - 1;
     ngx_memmove(out->text, out->text + 1, out->text_length);
 }
 
 
-/* Rows of positions.sql, as mirror would have written them */
+/* Rows of positions.sql, as mirror would have put them into the segment */
 
 ngx_uint_t
 ngx_http_whale_position_read(PGresult *rows, shm_position *out,
     ngx_uint_t capacity)
 {
     int            i, n;
+    dec            quantity, contract, price;
     ngx_uint_t     count;
     const char    *key;
     shm_position  *position;
@@ -208,15 +275,21 @@ ngx_http_whale_position_read(PGresult *rows, shm_position *out,
     for (i = 0; i < n && count < capacity; i++) {
         position = &out[count];
 
-        if (!whale_row_dec(rows, i, "_quantity", &position->quantity)
-            || !whale_row_dec(rows, i, "_entry_notional",
+        if (!whale_row_id(rows, i, "id", &position->id)
+            || !whale_row_dec(rows, i, "quantity", &quantity)
+            || !whale_row_dec(rows, i, "contract_size", &contract)
+            || !whale_row_dec(rows, i, "entry_notional",
                               &position->entry_notional)
-            || !whale_row_dec(rows, i, "_margin", &position->margin))
+            || !whale_row_dec(rows, i, "margin", &position->margin)
+            || !dec_mul(quantity, contract, DEC_HALF_EVEN, &position->quantity)
+            || !dec_div(position->entry_notional,
+                        dec_absolute(position->quantity), DEC_HALF_EVEN,
+                        &price))
         {
             continue;
         }
 
-        key = whale_row_text(rows, i, "_instrument");
+        key = whale_row_text(rows, i, "instrument");
 
         if (shm_price_find(ngx_http_whale_segment.segment, key,
                            ngx_strlen(key), &position->price_slot)
@@ -225,7 +298,7 @@ ngx_http_whale_position_read(PGresult *rows, shm_position *out,
             position->price_slot = UINT32_MAX;
         }
 
-        ngx_http_whale_position_text(rows, i, position);
+        ngx_http_whale_position_text(rows, i, position, quantity, price);
 
         if (position->text_length) {
             count++;

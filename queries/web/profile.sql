@@ -4,8 +4,9 @@ select u.id, u.telegram_id, u.username, u.first_name, u.language, u.time_zone, u
        coalesce(b.held, 0) as held_balance, coalesce(b.margin, 0) as position_margin, u.created_at
 from users u
 left join lateral (
-  select sum(a.balance) as total, sum(a.balance) filter (where a.kind = 'AVAILABLE') as available,
-         sum(a.balance) filter (where a.kind = 'HELD') as held, sum(a.balance) filter (where a.kind = 'POSITION') as margin
-  from ledger_accounts a
-  where a.user_id = u.id and a.kind in ('AVAILABLE', 'HELD', 'POSITION') and a.asset = 'USDT') b on true
+  select sum(l.balance) as total, sum(l.balance) filter (where l.kind = 'AVAILABLE') as available,
+         sum(l.balance) filter (where l.kind = 'HELD') as held, sum(l.balance) filter (where l.kind = 'POSITION') as margin
+  from ledger_accounts l
+  join venue_accounts a on a.user_id = l.user_id and a.id = l.account_id and a.removed_at is null
+  where l.user_id = u.id and l.kind in ('AVAILABLE', 'HELD', 'POSITION') and l.asset = 'USDT') b on true
 where u.id = whale_user()
