@@ -2,8 +2,9 @@
  * The shared-memory segment (DESIGN §5): what workerd writes and nginx serves.
  *
  * One file per host. The master makes it (`shm_create`), each region has one writing process, and
- * nginx maps it read-only. Every record is under a sequence lock: readers copy, then validate, with a
- * bounded number of retries, and check every index and count against the region before they use it.
+ * nginx maps it read-only. Every record is under a sequence lock: readers copy, then validate, with
+ * a bounded number of retries, and check every index and count against the region before they use
+ * it.
  *
  * Promises: a reader never crashes, spins, or shows a torn value, whatever the bytes in the file; a
  * mapped file is never truncated; a new generation is a new file renamed into place. The segment is
@@ -20,7 +21,8 @@
 
 #define SHM_KEY_MAX 112           /* "venue:market:native", native <= 80 bytes */
 #define SHM_POSITION_TEXT_MAX 448 /* constant JSON members of a position, no braces */
-#define SHM_USER_POSITIONS_MAX 64 /* served from the segment; users with more are read from Postgres */
+#define SHM_USER_POSITIONS_MAX                                                                     \
+    64 /* served from the segment; users with more are read from Postgres */
 #define SHM_SIGNAL_TEXT_MAX 480
 #define SHM_WHALES_TEXT_MAX (256 * 1024)
 #define SHM_PROCESSES_MAX 64
@@ -32,8 +34,15 @@ enum shm_state { SHM_ABSENT, SHM_INITIALISING, SHM_INCOMPATIBLE, SHM_STALE, SHM_
 const char *shm_state_name(enum shm_state state);
 
 enum shm_role {
-    SHM_ROLE_MASTER, SHM_ROLE_FEED, SHM_ROLE_WATCH, SHM_ROLE_TRADE, SHM_ROLE_SIGN, SHM_ROLE_MIRROR,
-    SHM_ROLE_NOTIFY, SHM_ROLE_PAPER, SHM_ROLE_COUNT,
+    SHM_ROLE_MASTER,
+    SHM_ROLE_FEED,
+    SHM_ROLE_WATCH,
+    SHM_ROLE_TRADE,
+    SHM_ROLE_SIGN,
+    SHM_ROLE_MIRROR,
+    SHM_ROLE_NOTIFY,
+    SHM_ROLE_PAPER,
+    SHM_ROLE_COUNT,
 };
 const char *shm_role_name(enum shm_role role);
 
@@ -42,8 +51,8 @@ typedef struct shm_segment shm_segment; /* one mapping, of a reader or of a writ
 typedef struct {
     uint32_t instruments, users, positions, signals; /* capacities */
     uint64_t config_hash;
-    unsigned mode;  /* 0640 */
-    int group;      /* gid of nginx's workers, or -1 */
+    unsigned mode; /* 0640 */
+    int group;     /* gid of nginx's workers, or -1 */
 } shm_options;
 
 /*
@@ -60,8 +69,8 @@ shm_segment *shm_open_reader(const char *path);
 void shm_close(shm_segment *segment);
 
 /*
- * For readers, on a timer: remaps when the file at the path is another one (device, inode, epoch) and
- * returns the state. Cheap (one stat). Never call it between reading an index and using it.
+ * For readers, on a timer: remaps when the file at the path is another one (device, inode, epoch)
+ * and returns the state. Cheap (one stat). Never call it between reading an index and using it.
  */
 enum shm_state shm_refresh(shm_segment *segment);
 enum shm_state shm_state_now(const shm_segment *segment); /* without a system call but the clock */
@@ -71,7 +80,8 @@ void shm_set_config_hash(shm_segment *segment, uint64_t hash); /* master, after 
 /* Nanoseconds since `role` last beat; INT64_MAX where it never did. */
 int64_t shm_heartbeat_age_ns(const shm_segment *segment, enum shm_role role);
 
-/* ---- processes: heartbeats, counters, histograms ---------------------------------------------- */
+/* ---- processes: heartbeats, counters, histograms ----------------------------------------------
+ */
 
 /*
  * A process's block, by role and slot (several trade processes have slots 0, 1, ...). Reused by its
@@ -169,7 +179,8 @@ typedef struct {
 } shm_process_info;
 size_t shm_processes(const shm_segment *segment, shm_process_info *out, size_t capacity);
 
-/* ---- prices: written by feed -------------------------------------------------------------------- */
+/* ---- prices: written by feed --------------------------------------------------------------------
+ */
 
 enum shm_price_source { SHM_SOURCE_NONE, SHM_SOURCE_WS, SHM_SOURCE_REST, SHM_SOURCE_RELAY };
 const char *shm_price_source_name(enum shm_price_source source);
@@ -190,7 +201,8 @@ typedef struct {
 
 enum shm_read { SHM_READ_OK, SHM_READ_ABSENT, SHM_READ_BUSY };
 
-/* The slot of "binance:usdm:BTCUSDT", or SHM_READ_ABSENT. Slots stay valid until the epoch changes. */
+/* The slot of "binance:usdm:BTCUSDT", or SHM_READ_ABSENT. Slots stay valid until the epoch changes.
+ */
 enum shm_read shm_price_find(const shm_segment *segment, const char *key, size_t length,
                              uint32_t *slot);
 enum shm_read shm_price_read(const shm_segment *segment, uint32_t slot, shm_price *price);
@@ -206,10 +218,11 @@ void shm_price_release(shm_segment *segment, uint32_t slot);
 /* Writer: publishes all values; sets version, keeps generation. A few ns. */
 void shm_price_publish(shm_segment *segment, uint32_t slot, const shm_price *price);
 
-/* ---- users and their open positions: written by mirror ------------------------------------------ */
+/* ---- users and their open positions: written by mirror ------------------------------------------
+ */
 
 typedef struct {
-    int64_t id; /* of the position */
+    int64_t id;          /* of the position */
     uint32_t price_slot; /* UINT32_MAX: no price known */
     uint32_t text_length;
     dec quantity;       /* signed: negative is short; base units */
@@ -239,10 +252,10 @@ enum shm_user_flag {
 /* False until mirror has loaded its snapshot: a missing user then proves nothing. */
 bool shm_users_loaded(const shm_segment *segment);
 /*
- * One moment of a user with all open positions. `positions` has room for `capacity`; a user with more
- * gives SHM_READ_BUSY never, but position_count > capacity. SHM_READ_BUSY: a writer was in the way for
- * all retries, or the user is not there but could be (users are not loaded, or did not all fit); read
- * Postgres instead. So SHM_READ_ABSENT is proof that there is no such user.
+ * One moment of a user with all open positions. `positions` has room for `capacity`; a user with
+ * more gives SHM_READ_BUSY never, but position_count > capacity. SHM_READ_BUSY: a writer was in the
+ * way for all retries, or the user is not there but could be (users are not loaded, or did not all
+ * fit); read Postgres instead. So SHM_READ_ABSENT is proof that there is no such user.
  */
 enum shm_read shm_user_by_id(const shm_segment *segment, int64_t id, shm_user *user,
                              shm_position *positions, uint32_t capacity);
@@ -260,7 +273,8 @@ bool shm_user_remove(shm_segment *segment, int64_t id);
 void shm_users_clear(shm_segment *segment);
 void shm_users_set_loaded(shm_segment *segment, bool loaded);
 
-/* ---- signals: a ring, written by mirror ---------------------------------------------------------- */
+/* ---- signals: a ring, written by mirror
+ * ---------------------------------------------------------- */
 
 typedef struct {
     uint64_t cursor; /* 1, 2, 3 ... */
@@ -274,11 +288,13 @@ uint64_t shm_signal_last(const shm_segment *segment); /* newest cursor; 0 where 
 enum shm_read shm_signal_read(const shm_segment *segment, uint64_t cursor, shm_signal *signal);
 void shm_signal_push(shm_segment *segment, const shm_signal *signal);
 
-/* ---- whales: the ranking page as served, written by mirror ---------------------------------------- */
+/* ---- whales: the ranking page as served, written by mirror
+ * ---------------------------------------- */
 
-/* Copies the text (a JSON array) into out; *length is its whole length even where it did not fit. */
-enum shm_read shm_whales_read(const shm_segment *segment, char *out, size_t capacity, size_t *length,
-                              uint64_t *version);
+/* Copies the text (a JSON array) into out; *length is its whole length even where it did not fit.
+ */
+enum shm_read shm_whales_read(const shm_segment *segment, char *out, size_t capacity,
+                              size_t *length, uint64_t *version);
 bool shm_whales_put(shm_segment *segment, const char *text, size_t length);
 
 #endif

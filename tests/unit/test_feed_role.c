@@ -8,6 +8,9 @@
 #include "tests/unit/feed_server.h"
 #include "workerd/role.h"
 
+#include "migrations.h"
+
+#include <libpq-fe.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -344,6 +347,75 @@ static void nonsense_is_counted_and_survived(void **state)
     stop_role();
 }
 
+/* ---- with Postgres ------------------------------------------------------------------------------
+ */
+
+#define SCRIPT "tests/support/postgres.sh"
+
+static char directory[] = "/tmp/whale_test_feed_XXXXXX";
+
+static void postgres(const char *command)
+{
+    char line[256];
+
+    snprintf(line, sizeof(line), SCRIPT " %s %s >/dev/null", command, directory);
+    assert_int_equal(system(line), 0);
+}
+
+static void run_sql(PGconn *connection, const char *sql)
+{
+    PGresult *result = PQexec(connection, sql);
+
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK) {
+        fail_msg("%s", PQerrorMessage(connection));
+    }
+    PQclear(result);
+}
+
+static void start_postgres(void)
+{
+    char conninfo[128];
+
+    assert_non_null(mkdtemp(directory));
+    postgres("start");
+    snprintf(conninfo, sizeof(conninfo), "host=%s dbname=whale user=whale", directory);
+    PGconn *connection = PQconnectdb(conninfo);
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+    for (int i = 0; i < migration_entry_count; i++) {
+        run_sql(connection, migration_entries[i].text);
+    }
+    run_sql(connection,
+            "insert into instruments (name, venue, market, native, underlying, base_asset,"
+            " quote_asset, settle_asset, price_tick, quantity_step, quantity_min, quantity_max,"
+            " market_quantity_step, market_quantity_min, market_quantity_max, trading)"
+            " select 'binance:usdm:' || a || 'USDT', 'binance', 'usdm', a || 'USDT', a, a, 'USDT',"
+            " 'USDT', 0.1, 0.1, 0.1, 100, 0.1, 0.1, 100, a = 'SOL'"
+            " from unnest(array['SOL', 'XRP']) as t (a)");
+    PQfinish(connection);
+}
+
+static void what_postgres_lists_is_subscribed_too(void **state)
+{
+    (void)state;
+    char of_best[4096] = "", of_market[4096] = "";
+    uint32_t slot;
+
+    start_postgres();
+    snprintf(config.database, sizeof(config.database), "host=%s dbname=whale user=whale_worker",
+             directory);
+    take_both();
+    /* on the connections that are open already, and only what is traded */
+    assert_true(server_receive(best, of_best, sizeof(of_best), TIMEOUT_MS));
+    assert_true(server_receive(market, of_market, sizeof(of_market), TIMEOUT_MS));
+    assert_non_null(strstr(of_best, "\"solusdt@bookTicker\""));
+    assert_non_null(strstr(of_market, "\"solusdt@markPrice@1s\""));
+    assert_null(strstr(of_best, "xrpusdt"));
+    assert_null(strstr(of_best, "btcusdt"));
+    assert_int_equal(shm_price_find(reader, "binance:usdm:SOLUSDT", 20, &slot), SHM_READ_OK);
+    stop_role();
+    postgres("clean");
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -353,6 +425,7 @@ int main(void)
         CASE(refused_connections_are_retried_ever_more_slowly),
         CASE(a_silent_stream_is_replaced_without_a_gap),
         CASE(nonsense_is_counted_and_survived),
+        CASE(what_postgres_lists_is_subscribed_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
