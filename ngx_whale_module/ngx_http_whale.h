@@ -212,7 +212,8 @@ struct ngx_http_whale_ctx_s {
     void                       *data;       /* of the route's own */
     const char                 *once_key;   /* Idempotency-Key, or NULL */
     u_char                      once_hash[CRYPTO_SHA256_SIZE];
-    int64_t                     update_id;  /* of the bot's update */
+    int64_t                     update_id;  /* of the bot's update, ... */
+    int64_t                     chat_id;    /* ... which is answered here */
     ngx_uint_t                  status;     /* of an answer that waits for its */
     ngx_str_t                   answer;     /* transaction to be committed */
     ngx_str_t                   replaced;   /* by the error filter */
@@ -384,12 +385,8 @@ ngx_int_t ngx_http_whale_unfollow(ngx_http_request_t *r,
     ngx_http_whale_ctx_t *ctx);
 ngx_int_t ngx_http_whale_operator_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_whale_webhook_handler(ngx_http_request_t *r);
-
-/* follows */
-#define NGX_HTTP_WHALE_FOLLOW_VALUES     7      /* as fields of a follow */
-
-ngx_int_t ngx_http_whale_follow_steps(ngx_http_whale_job_t *job, int64_t id,
-    const char *values[NGX_HTTP_WHALE_FOLLOW_VALUES]);
+ngx_int_t ngx_http_whale_bot_sentence(ngx_http_request_t *r,
+    enum whale_error error);
 
 /* lists */
 

@@ -93,11 +93,9 @@ ngx_http_whale_follow_body(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
 }
 
 
-/* Shared with the bot, whose /follow has a size at most */
-
-ngx_int_t
+static ngx_int_t
 ngx_http_whale_follow_steps(ngx_http_whale_job_t *job, int64_t id,
-    const char *values[NGX_HTTP_WHALE_FOLLOW_VALUES])
+    const char *values[NGX_HTTP_WHALE_FOLLOW_FIELDS])
 {
     ngx_uint_t              i;
     ngx_http_whale_step_t  *lock, *step, *facts;
@@ -113,7 +111,7 @@ ngx_http_whale_follow_steps(ngx_http_whale_job_t *job, int64_t id,
     ngx_http_whale_db_id(job->request, step, id);
     ngx_http_whale_db_id(job->request, facts, id);
 
-    for (i = 0; i < NGX_HTTP_WHALE_FOLLOW_VALUES; i++) {
+    for (i = 0; i < NGX_HTTP_WHALE_FOLLOW_FIELDS; i++) {
         ngx_http_whale_db_text(step, values[i]);
     }
 

@@ -174,7 +174,9 @@ ngx_http_whale_write_replay(ngx_http_whale_job_t *job)
     }
 
     if (error != ERROR_NONE) {
-        ngx_http_whale_resume(r, ngx_http_whale_error(r, error));
+        ngx_http_whale_resume(r, ctx->update
+                                 ? ngx_http_whale_bot_sentence(r, error)
+                                 : ngx_http_whale_error(r, error));
         return NGX_DONE;
     }
 

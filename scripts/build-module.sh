@@ -45,7 +45,7 @@ export WHALE_ROOT WHALE_LINK
 stamp=$(cd "$root" && { ls ngx_whale_module/*.[ch] core/*.[ch] shm/*.[ch]; cat ngx_whale_module/config "$0"; nginx -V 2>&1; } | cksum)
 if [ "$(cat "$work/stamp" 2>/dev/null)" != "$stamp" ]; then
     rm -f "$work/stamp"
-    NGINX_HEADERS=$headers NGINX_BUILD=$work COMPILE="-fPIC -std=gnu11 -Wall -Wextra -Werror $compile" \
+    NGINX_HEADERS=$headers NGINX_BUILD=$work COMPILE="-fPIC -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $compile" \
         bash -eu -c '
             cd "$NGINX_HEADERS"
             . ./conf_flags
