@@ -14,6 +14,10 @@ with due as (
     requested_at = $3::timestamptz, ask_after = null, sent_at = null, accepted_at = null
   from due where t.user_id = due.user_id and t.id = due.id
   returning t.*
+), forgotten as ( -- the venue is about to be told another leverage: until it has answered, what is set is not known
+  delete from account_instruments i using t
+  where i.user_id = t.user_id and i.account_id = t.account_id and i.instrument_id = t.instrument_id
+    and not t.reduce_only and i.leverage <> t.leverage
 )
 select t.user_id, t.id, t.account_id, t.instrument_id, t.side::text, t.reduce_only, t.close_reason::text, t.quantity, t.leverage,
   t.hold, t.price, t.client_order_id, t.attempt, t.whale_id, t.follow_id, t.asks, whale_ns(t.detected_at), whale_ns(t.reserved_at),
@@ -23,7 +27,8 @@ select t.user_id, t.id, t.account_id, t.instrument_id, t.side::text, t.reduce_on
    where i.user_id = t.user_id and i.account_id = t.account_id and i.instrument_id = t.instrument_id),
   (select coalesce(sum(p.quantity), 0) from positions p
    where p.user_id = t.user_id and p.account_id = t.account_id and p.instrument_id = t.instrument_id and p.state = 'OPEN'),
-  h.id, h.version, h.quantity, h.entry_notional, h.margin, h.leverage, h.realised_pnl, h.fees, whale_ns(t.sent_at), whale_ns(t.accepted_at)
+  h.id, h.version, h.quantity, h.entry_notional, h.margin, h.leverage, h.realised_pnl, h.fees, whale_ns(t.sent_at), whale_ns(t.accepted_at),
+  t.position_id, coalesce((select auto_copy_delay_s from user_settings where user_id = t.user_id), 0)
 from t
 join users u on u.id = t.user_id
 join venue_accounts a on a.user_id = t.user_id and a.id = t.account_id

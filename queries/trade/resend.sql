@@ -1,7 +1,7 @@
 -- A close that the venue does not know and whose position is still there is sent again, under the same id.
--- $1 owner, $2 lease in microseconds, $3 new request time; arrays: $4 user, $5 trade, $6 old request time
+-- $1 owner, $2 lease in microseconds; arrays: $3 user, $4 trade, $5 old request time, $6 new request time
 update trades t
-set state = 'EXECUTING', lease_until = clock_timestamp() + $2::bigint * interval '1 microsecond', requested_at = $3::timestamptz, asks = 0
-from unnest($4::bigint[], $5::bigint[], $6::timestamptz[]) as c(user_id, id, requested_at)
+set state = 'EXECUTING', lease_until = clock_timestamp() + $2::bigint * interval '1 microsecond', requested_at = c.requested_again, asks = 0
+from unnest($3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[]) as c(user_id, id, requested_at, requested_again)
 where t.user_id = c.user_id and t.id = c.id and t.state = 'UNKNOWN' and t.reduce_only and t.owner = $1::text and t.requested_at = c.requested_at
 returning t.user_id, t.id

@@ -12,8 +12,9 @@
 /* Per mille and the like, as whole parts of a million. */
 #define TRADE_MILLION 1000000
 #define TRADE_TAKER_FEE 500 /* of the notional: 0.05 %, what a market order pays */
-#define TRADE_SLIPPAGE 1000 /* of the notional: 0.1 %, by which the price may move until it fills  \
-                             */
+#define TRADE_SLIPPAGE                                                                             \
+    1000 /* of the notional: 0.1 %, by which the price may move until it fills                     \
+          */
 #define TRADE_SAFE_LEAST                                                                           \
     120 /* percent of the venue's minimum: a price that moves must not undercut it */
 #define TRADE_SAFE_MOST 10 /* percent of the balance, unless the user named an amount */
