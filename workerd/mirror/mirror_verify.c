@@ -254,6 +254,7 @@ static bool compare_differing(verify *state)
 {
     static int64_t ids[VERIFY_DIFFERING_MAX];
     const size_t count = state->differing_count;
+    const size_t users = state->users, positions = state->positions;
 
     memcpy(ids, state->differing, count * sizeof(ids[0]));
     state->differing_count = 0;
@@ -262,6 +263,8 @@ static bool compare_differing(verify *state)
             return false;
         }
     }
+    state->users = users; /* each was counted once already */
+    state->positions = positions;
     return true;
 }
 

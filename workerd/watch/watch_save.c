@@ -100,6 +100,12 @@ void watch_save_unknown(watch_read *read, bool hidden, watch_retry retry)
 /* ---- changes ------------------------------------------------------------------------------------
  */
 
+/* The page's, as far as it tells: a row of zero has no price, so what was paid has to do. */
+static dec page_price(const watch_position *position)
+{
+    return dec_sign(position->mark_price) > 0 ? position->mark_price : position->entry_price;
+}
+
 /* Our own price where it is fresh, else the page's. */
 static dec price_of(const watch_read *read, const watch_position *position)
 {
@@ -114,7 +120,7 @@ static dec price_of(const watch_read *read, const watch_position *position)
         shm_price_read(state->segment, slot, &price) != SHM_READ_OK ||
         (price.flags & SHM_PRICE_DISCONNECTED) != 0 || dec_sign(price.mark) <= 0 ||
         clock_now_ns() - price.receive_time_ns > state->config->price_stale_ns) {
-        return position->mark_price;
+        return page_price(position);
     }
     return price.mark;
 }
