@@ -218,13 +218,11 @@ static bool paper_count_weight(paper_call *call, int weight, paper_http_answer *
         server->weight_used = 0;
     }
     server->weight_used += weight;
-    snprintf(number, sizeof(number), "%lld", (long long)server->weight_used);
-    paper_http_header(answer, "X-MBX-USED-WEIGHT-1M", number);
+    paper_http_header(answer, "X-MBX-USED-WEIGHT-1M", server->weight_used);
     if (server->weight_limit == 0 || server->weight_used <= server->weight_limit) {
         return true;
     }
-    snprintf(number, sizeof(number), "%lld", (long long)(60 - call->now_ms / 1000 % 60));
-    paper_http_header(answer, "Retry-After", number);
+    paper_http_header(answer, "Retry-After", 60 - call->now_ms / 1000 % 60);
     snprintf(number, sizeof(number), "%lld", (long long)server->weight_limit);
     return paper_refuse(&call->refusal, -1003, number);
 }
@@ -233,7 +231,6 @@ static bool paper_count_order(paper_call *call, paper_http_answer *answer)
 {
     paper_server *server = call->server;
     paper_account *account = &server->exchange->accounts[call->account];
-    char number[24];
 
     if (account->window_10s != call->now_ms / 10000) {
         account->window_10s = call->now_ms / 10000;
@@ -245,10 +242,8 @@ static bool paper_count_order(paper_call *call, paper_http_answer *answer)
     }
     account->count_10s++;
     account->count_1m++;
-    snprintf(number, sizeof(number), "%u", account->count_10s);
-    paper_http_header(answer, "X-MBX-ORDER-COUNT-10S", number);
-    snprintf(number, sizeof(number), "%u", account->count_1m);
-    paper_http_header(answer, "X-MBX-ORDER-COUNT-1M", number);
+    paper_http_header(answer, "X-MBX-ORDER-COUNT-10S", account->count_10s);
+    paper_http_header(answer, "X-MBX-ORDER-COUNT-1M", account->count_1m);
     if (server->order_limit_10s > 0 && account->count_10s > server->order_limit_10s) {
         return paper_refuse(&call->refusal, -1015, "orders per 10 SECOND");
     }

@@ -4,6 +4,7 @@
 #include "workerd/paper/paper_http.h"
 
 #include "core/clock.h"
+#include "core/digits.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -45,11 +46,13 @@ struct paper_http {
     char *answer;
 };
 
-void paper_http_header(paper_http_answer *answer, const char *name, const char *value)
+void paper_http_header(paper_http_answer *answer, const char *name, int64_t value)
 {
-    if (answer->header_count < PAPER_HEADERS_MAX) {
+    if (answer->header_count < PAPER_HEADERS_MAX && value >= 0) {
+        char *text = answer->headers[answer->header_count].value;
+
         answer->headers[answer->header_count].name = name;
-        snprintf(answer->headers[answer->header_count].value, PAPER_HEADER_MAX, "%s", value);
+        text[digits_put(text, (uint64_t)value)] = '\0';
         answer->header_count++;
     }
 }
@@ -237,7 +240,7 @@ static enum MHD_Result paper_serve(paper_http *http, paper_pending *pending, con
     char *mark = memchr(pending->uri, '?', pending->uri_length);
     const char *type = MHD_lookup_connection_value(pending->connection, MHD_HEADER_KIND,
                                                    MHD_HTTP_HEADER_CONTENT_TYPE);
-    paper_http_answer answer = {.status = 200, .body = http->answer};
+    paper_http_answer answer;
     paper_http_call call = {
         .method = method,
         .path = pending->uri,
@@ -250,6 +253,10 @@ static enum MHD_Result paper_serve(paper_http *http, paper_pending *pending, con
         .held = pending->state == PAPER_ASKED,
     };
 
+    answer.action = PAPER_ANSWER;
+    answer.status = 200;
+    answer.body = http->answer;
+    answer.length = answer.header_count = 0;
     if (mark != NULL) {
         *mark = '\0';
         call.query_length = pending->uri_length - (size_t)(call.query - pending->uri);

@@ -21,7 +21,7 @@
 #define PAPER_WAITING_MAX 65536            /* late or never: beyond that they are cut at once */
 #define PAPER_NEVER_MS 60000 /* an answer that never comes: then the connection is cut */
 #define PAPER_HEADERS_MAX 6
-#define PAPER_HEADER_MAX 96
+#define PAPER_HEADER_MAX 24
 
 typedef struct {
     const char *method, *path, *query, *body, *key; /* key: X-MBX-APIKEY or NULL */
@@ -63,6 +63,7 @@ unsigned paper_http_waiting(const paper_http *http);
 void paper_http_stop(paper_http *http);
 void paper_http_free(paper_http *http);
 
-void paper_http_header(paper_http_answer *answer, const char *name, const char *value);
+/* `name` must be a literal. */
+void paper_http_header(paper_http_answer *answer, const char *name, int64_t value);
 
 #endif

@@ -1,11 +1,11 @@
 /*
  * The paper venue's websocket streams, in Binance's words.
  *
- * Promises: /public carries bookTicker and depth, /market the others, the paths without a prefix
- * all of them; what is subscribed on the wrong one is confirmed and gives nothing, as there. Events
- * are copied into each client's own bounded buffer and written once a turn; a client that does not
- * read is dropped, never waited for. Hostile frames close the connection with the code that says
- * why.
+ * Promises: /public carries bookTicker, depth and trade, /market the others, the paths without a
+ * prefix all of them; what is subscribed on the wrong one is confirmed and gives nothing, as there.
+ * Events are copied into each client's own bounded buffer and written once a turn; a client that
+ * does not read is dropped, never waited for. Hostile frames close the connection with the code
+ * that says why.
  */
 #ifndef WHALE_PAPER_STREAM_H
 #define WHALE_PAPER_STREAM_H

@@ -17,7 +17,9 @@ const char *const paper_channel_names[PAPER_CHANNEL_COUNT] = {
 
 bool paper_channel_shown(enum paper_channel channel, enum paper_category category)
 {
-    bool book = channel == PAPER_CHANNEL_BOOK || channel == PAPER_CHANNEL_DEPTH;
+    /* Single trades go with the book there; aggregates with the rest. */
+    bool book = channel == PAPER_CHANNEL_BOOK || channel == PAPER_CHANNEL_DEPTH ||
+                channel == PAPER_CHANNEL_TRADE;
 
     return category == PAPER_ALL || (category == PAPER_PUBLIC && book) ||
            (category == PAPER_MARKET_DATA && !book);
