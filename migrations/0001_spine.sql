@@ -26,12 +26,12 @@ end $$;
 create domain money_amount as numeric(38, 12);
 
 -- Refuses the statement it stands in where a batch did not find all of its rows.
-create function require_count(found bigint, wanted bigint) returns bigint language plpgsql as $$
+create function require_count(there bigint, wanted bigint) returns bigint language plpgsql as $$
 begin
-  if found is distinct from wanted then
-    raise exception 'found % rows of %', found, wanted using errcode = 'WH001';
+  if there is distinct from wanted then
+    raise exception 'found % rows of %', there, wanted using errcode = 'WH001';
   end if;
-  return found;
+  return there;
 end $$;
 
 -- When the day of someone in this time zone began; a zone that Postgres does not know counts as UTC.
