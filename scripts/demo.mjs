@@ -44,7 +44,7 @@ function writeEnvironment() {
 
 async function scriptedWhale() {
     const { body } = await house.fetchJson(`${house.urls.paperHttp}/paper/v1/leaders`);
-    const scripted = body.leaders.find((leader) => leader.scripted);
+    const scripted = body.leaders.find((leader) => leader.scripted && leader.origin === 'captured');
     return house.until('the whale to be discovered', async () =>
         house.sql(`select id from whales where leader_id = '${scripted.id.replace(/'/g, '')}' and baseline_at is not null`), 60000);
 }
