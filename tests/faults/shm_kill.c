@@ -69,6 +69,11 @@ static bool price_whole(const shm_price *price)
 {
     const shm_price expected = price_of(price->update_id);
 
+    if (price->source == SHM_SOURCE_NONE) {
+        /* not published yet, or torn and repaired: then it holds nothing at all */
+        return dec_is_zero(price->bid) && dec_is_zero(price->ask) && dec_is_zero(price->mark) &&
+               price->update_id == 0 && price->receive_time_ns == 0;
+    }
     return price->bid.units == expected.bid.units && price->ask.units == expected.ask.units &&
            price->mark.units == expected.mark.units &&
            price->exchange_time_ns == expected.exchange_time_ns &&
