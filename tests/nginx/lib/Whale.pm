@@ -74,7 +74,8 @@ sub server_user {
 
 # ---- life --------------------------------------------------------------------------------------------------------
 # Options: workers; pool, directives (more of whale.conf); http, server (more of nginx.conf); postgres => 0, segment => 0:
-# leave it out; clock => 1: the test moves the server's date; cpu => N: pin nginx there; ready => 0: do not wait.
+# leave it out; settings: of Postgres, as name=value; clock => 1: the test moves the server's date; cpu => N: pin nginx
+# there; ready => 0: do not wait.
 sub new {
     my ($class, %options) = @_;
     build_helpers();
@@ -85,7 +86,7 @@ sub new {
         dir => $dir, owner => $$, options => { workers => 1, postgres => 1, segment => 1, ready => 1, %options },
         shm => sprintf('/dev/shm/whale-nginx-%d-%d', $$, rand 1e9),
         bot_token => '7000000001:AAThrowAwayTokenForTestsOnly__0123456',
-        webhook_secret => 'hook_' . int rand 1e9, next_user => 900_000_001, told => 0,
+        webhook_secret => 'hook_' . int rand 1e9, next_user => 800_000_001, told => 0,
     }, $class;
     $running{$self} = $self;
     ($self->{uid}, $self->{gid}) = server_user();
@@ -374,7 +375,7 @@ sub prepare_postgres {
 
 sub start_postgres {
     my ($self) = @_;
-    run_quietly("$ROOT/tests/support/postgres.sh", 'start', "$self->{dir}/pg");
+    run_quietly("$ROOT/tests/support/postgres.sh", 'start', "$self->{dir}/pg", @{ $self->{options}{settings} // [] });
 }
 
 sub stop_postgres { run_quietly("$ROOT/tests/support/postgres.sh", 'stop', "$_[0]{dir}/pg") }
@@ -406,11 +407,9 @@ sub conninfo {
 sub sql {
     my ($self, $text, $user) = @_;
     open my $file, '-|', 'psql', qw(-X -q -At -v ON_ERROR_STOP=1 -d), $self->conninfo($user), '-c', $text or die;
-    local $/;
-    my $rows = <$file> // '';
+    my $rows = do { local $/; <$file> // '' };
     close $file or croak "psql failed: $text";
-    chomp $rows;
-    return $rows;
+    return $rows =~ s/\n\z//r;
 }
 
 # A session that holds on to what the statement locks, until `release`.
