@@ -1,8 +1,13 @@
 -- The SQL floor of a fan-out: the same rows as a copied signal writes, in batches of 1,000, with the same tables, indexes
 -- and triggers, but no decision, no request, no round trip. Run with -v n=<followers>; prints the seconds it took.
--- It works on users of its own and takes all of them away again.
+-- It works on users and an instrument of its own, which no running engine claims or recovers, and takes all of them away
+-- again.
 \set ON_ERROR_STOP on
-select set_config('floor.n', :'n', false) \g /dev/null
+select set_config('floor.n', :'n', false), pg_advisory_lock(hashtextextended('floor', 0)) \g /dev/null
+insert into instruments (name, venue, market, native, underlying, base_asset, quote_asset, settle_asset, price_tick, quantity_step,
+  quantity_min, quantity_max, market_quantity_step, market_quantity_min, market_quantity_max, trading)
+values ('floor:usdm:BTCUSDT', 'floor', 'usdm', 'BTCUSDT', 'BTC', 'BTC', 'USDT', 'USDT', 0.1, 0.001, 0.001, 1000, 0.001, 0.001, 120, false)
+on conflict do nothing;
 insert into users (telegram_id, username, tier) select 600000000 + i, 'floor' || i, 'ELITE' from generate_series(1, current_setting('floor.n')::int) i;
 insert into venue_accounts (user_id, ref, venue, state, can_futures, label, check_after)
 select id, gen_random_uuid(), 'binance', 'ACTIVE', true, 'floor', 'infinity' from users where username like 'floor%';
@@ -18,7 +23,7 @@ declare
   total int := current_setting('floor.n')::int;
   low int; instrument bigint; whale bigint;
 begin
-  select id into instrument from instruments where name = 'binance:usdm:BTCUSDT';
+  select id into instrument from instruments where name = 'floor:usdm:BTCUSDT';
   select id into whale from whales order by id limit 1;
   for low in select generate_series(1, total, 1000) loop
     insert into trades (user_id, whale_id, account_id, instrument_id, side, state, size, leverage, price, quantity, hold, client_order_id)
@@ -62,5 +67,6 @@ delete from ledger_balances n using cohort c where n.user_id = c.user_id;
 delete from venue_accounts n using cohort c where n.user_id = c.user_id;
 delete from user_settings n using cohort c where n.user_id = c.user_id;
 delete from users n using cohort c where n.id = c.user_id;
+delete from instruments where venue = 'floor';
 alter table ledger_entries enable trigger ledger_entries_append_only;
 alter table ledger_balances enable trigger balances_changed_u;
