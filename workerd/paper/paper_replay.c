@@ -351,6 +351,7 @@ int64_t paper_replay_run(paper_replay *replay, int64_t now_monotonic_ns, int64_t
         }
         if (now_monotonic_ns - due > PAPER_REPLAY_LAG_NS) {
             replay->start_ns += now_monotonic_ns - due;
+            replay->event_shift_set = false; /* the next event is of now again */
         }
         replay->last_receive_ns = reader->receive_ns;
         paper_replay_event_out(replay, reader, now_ms, emit, owner);
