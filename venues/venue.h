@@ -365,6 +365,7 @@ typedef struct {
     const char *symbol; /* points into the frame; not NUL-terminated */
     size_t symbol_length;
     dec bid, ask, bid_size, ask_size, last, mark, funding;
+    bool synthetic; /* a mark that says it is made up: the paper venue's mid */
     uint64_t update_id;
     int64_t exchange_time_ns;
     venue_order order;      /* VENUE_EVENT_ORDER; with the fill that caused it */

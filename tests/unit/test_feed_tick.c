@@ -206,6 +206,21 @@ static void the_venues_mark_wins_until_it_is_old(void **state)
     assert_int_equal(price_now().flags, 0);
 }
 
+static void a_mark_that_says_it_is_made_up_gives_way_to_the_mid(void **state)
+{
+    static const char frame[] =
+        "{\"e\":\"markPriceUpdate\",\"E\":5000,\"s\":\"BTCUSDT\",\"p\":\"90\",\"r\":\"0.0002\","
+        "\"T\":9,\"x-synthetic\":true}";
+
+    (void)state;
+    best(1, "100", "101", SECOND);
+    assert_int_equal(feed_tick(&mark_source, frame, sizeof(frame) - 1, SECOND, &event),
+                     FEED_PUBLISHED);
+    assert_dec(price_now().mark, "100.5");
+    assert_dec(price_now().funding, "0.0002");
+    assert_int_equal(price_now().flags & SHM_PRICE_MARK_SYNTHETIC, SHM_PRICE_MARK_SYNTHETIC);
+}
+
 static void trades_set_the_last_price_in_order_of_time(void **state)
 {
     (void)state;
@@ -357,6 +372,7 @@ int main(void)
         CASE(a_venue_that_numbers_anew_is_followed_after_a_while),
         CASE(the_mid_is_the_mark_where_the_venue_tells_none),
         CASE(the_venues_mark_wins_until_it_is_old),
+        CASE(a_mark_that_says_it_is_made_up_gives_way_to_the_mid),
         CASE(trades_set_the_last_price_in_order_of_time),
         CASE(a_price_is_connected_when_all_its_streams_are),
         CASE(a_successor_takes_over_what_was_known),

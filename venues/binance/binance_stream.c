@@ -211,6 +211,9 @@ static bool binance_mark(const json_doc *doc, int data, venue_event *event)
 {
     event->kind = VENUE_EVENT_MARK;
     event->exchange_time_ns = binance_event_time(doc, data, "E"); /* T is the next funding */
+    if (!json_get_bool(doc, json_at(doc, data, "x-synthetic"), &event->synthetic)) {
+        event->synthetic = false;
+    }
     return binance_event_symbol(doc, data, event) &&
            json_get_dec_rounded(doc, json_at(doc, data, "p"), &event->mark) &&
            binance_event_figure(doc, data, "r", &event->funding);

@@ -19,6 +19,7 @@
 #define TICK_MS_NS 1000000LL
 
 /* Letters have distinct low six bits. */
+#define TICK_SYNTHETIC "\"x-synthetic\":true"
 #define TICK_SLOT(letter) ((unsigned char)(letter)&63)
 #define TICK_BIT(letter) (1ULL << TICK_SLOT(letter))
 
@@ -536,5 +537,10 @@ enum binance_tick_result binance_tick_scan(const char *frame, size_t length,
     if (members.combined != members.stream || (members.combined && members.top_level)) {
         return BINANCE_TICK_OTHER;
     }
-    return tick_read(&members, out);
+    enum binance_tick_result result = tick_read(&members, out);
+
+    if (result == BINANCE_TICK_MARK) { /* one a second: it may be searched for */
+        out->synthetic = memmem(frame, length, TICK_SYNTHETIC, sizeof(TICK_SYNTHETIC) - 1) != NULL;
+    }
+    return result;
 }

@@ -31,6 +31,7 @@ struct binance_tick {
     dec bid, bid_size, ask, ask_size;
     dec last;
     dec mark, funding;
+    bool synthetic;           /* a mark that says it is made up: the paper venue's mid */
     uint64_t update_id;       /* 0 where the message has none */
     int64_t exchange_time_ns; /* 0 where the message has none */
 };

@@ -111,25 +111,29 @@ static enum feed_outcome feed_trade(const struct feed_source *source, const char
 }
 
 static enum feed_outcome feed_mark(const struct feed_source *source, const char *symbol,
-                                   size_t length, dec mark, dec funding, int64_t exchange_time_ns,
-                                   int64_t now_ns)
+                                   size_t length, const struct binance_tick *tick, int64_t now_ns)
 {
     struct feed_instrument *instrument = feed_table_find(source->table, symbol, length);
 
     if (instrument == NULL) {
         return FEED_NOTHING;
     }
-    if (dec_sign(mark) <= 0) {
+    if (dec_sign(tick->mark) <= 0) {
         return FEED_UNREADABLE;
     }
-    if (!feed_guard_pass(&instrument->mark, (uint64_t)exchange_time_ns, now_ns)) {
+    if (!feed_guard_pass(&instrument->mark, (uint64_t)tick->exchange_time_ns, now_ns)) {
         return FEED_OLD;
     }
-    instrument->price.mark = mark;
-    instrument->price.funding = funding;
-    instrument->price.flags &= ~(uint32_t)SHM_PRICE_MARK_SYNTHETIC;
-    instrument->mark_ns = now_ns;
-    feed_publish(source, instrument, exchange_time_ns, now_ns);
+    instrument->price.funding = tick->funding;
+    if (tick->synthetic) { /* the mid of a second ago: our own is of the last tick */
+        instrument->mark_ns = 0;
+        feed_mark_from_mid(instrument, now_ns);
+    } else {
+        instrument->price.mark = tick->mark;
+        instrument->price.flags &= ~(uint32_t)SHM_PRICE_MARK_SYNTHETIC;
+        instrument->mark_ns = now_ns;
+    }
+    feed_publish(source, instrument, tick->exchange_time_ns, now_ns);
     return FEED_PUBLISHED;
 }
 
@@ -157,8 +161,11 @@ static enum feed_outcome feed_event(const struct feed_source *source, const venu
         return feed_trade(source, event->symbol, event->symbol_length, event->last, time_ns,
                           now_ns);
     case VENUE_EVENT_MARK:
-        return feed_mark(source, event->symbol, event->symbol_length, event->mark, event->funding,
-                         time_ns, now_ns);
+        tick.mark = event->mark;
+        tick.funding = event->funding;
+        tick.synthetic = event->synthetic;
+        tick.exchange_time_ns = time_ns;
+        return feed_mark(source, event->symbol, event->symbol_length, &tick, now_ns);
     default:
         return FEED_CONTROL;
     }
@@ -176,8 +183,7 @@ enum feed_outcome feed_tick(const struct feed_source *source, const char *frame,
         return feed_trade(source, tick.symbol, tick.symbol_length, tick.last, tick.exchange_time_ns,
                           now_ns);
     case BINANCE_TICK_MARK:
-        return feed_mark(source, tick.symbol, tick.symbol_length, tick.mark, tick.funding,
-                         tick.exchange_time_ns, now_ns);
+        return feed_mark(source, tick.symbol, tick.symbol_length, &tick, now_ns);
     case BINANCE_TICK_IGNORED:
         return FEED_NOTHING;
     default:
