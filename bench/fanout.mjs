@@ -2,7 +2,8 @@
 //
 // Real processes, Postgres with fsync, the paper venue on the same cores. Baseline: the SQL floor (the same rows in the
 // same tables, bench/fanout_floor.sql) plus the HTTP floor (as many requests by wrk on the same listener). Stages are
-// wall-clock spans of the whole crowd and overlap: each begins with its first row and ends with its last.
+// wall-clock spans of the whole crowd and overlap: each begins with its first row and ends with its last. `sign` is
+// time inside the signer, `visible` the mean from a fill's commit to shared memory.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -42,8 +43,10 @@ function stages(house, signal) {
     return { detect, reserve, send, accept, confirm, total, orders };
 }
 
-function histogramSum(text, name) {
-    return Number(new RegExp(`^whale_${name}_sum ([0-9.e+-]+)`, 'm').exec(text)?.[1] ?? 0);
+// Sum and count of a histogram, as they grew between two readings of /metrics.
+function grown(before, after, name) {
+    const read = (text, part) => Number(new RegExp(`^whale_${name}_${part} ([0-9.e+-]+)`, 'm').exec(text)?.[1] ?? 0);
+    return { sum: read(after, 'sum') - read(before, 'sum'), count: read(after, 'count') - read(before, 'count') };
 }
 
 async function measure(house, leader, followers) {
@@ -58,8 +61,9 @@ async function measure(house, leader, followers) {
     const afterText = await metrics();
     const result = stages(house, signal);
     result.detect = (Number(house.sql(`select extract(epoch from detected_at) * 1000 from signals where id = ${signal}`)) - moved) / 1000;
-    result.sign = histogramSum(afterText, 'sign_batch_seconds') - histogramSum(beforeText, 'sign_batch_seconds');
-    result.visible = histogramSum(afterText, 'mirror_visible_seconds') - histogramSum(beforeText, 'mirror_visible_seconds');
+    result.sign = grown(beforeText, afterText, 'sign_batch_seconds').sum;
+    const visible = grown(beforeText, afterText, 'mirror_visible_seconds');
+    result.visible = visible.count ? visible.sum / visible.count : 0;
     await house.paper('POST', `/paper/v1/leaders/${leader}/move`, { symbol: 'BTCUSDT', action: 'close', side: 'LONG' });
     await house.until('every close', () => house.sql("select count(*) from positions where state = 'OPEN'") === '0', 120000);
     return result;
