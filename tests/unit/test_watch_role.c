@@ -435,7 +435,7 @@ static void given_two_watchers_when_a_whale_moves_then_there_is_one_signal(void 
 
     (void)state;
     for (int i = 1; i <= 5; i++) {
-        char amount[8];
+        char amount[16];
 
         snprintf(amount, sizeof(amount), "%d", i);
         show_amounts(amount, "0");
