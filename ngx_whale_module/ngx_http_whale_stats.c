@@ -155,7 +155,10 @@ ngx_http_whale_stats_log(ngx_http_request_t *r)
 
     class = r->headers_out.status / 100 - 1;
 
-    if (r->headers_out.status == 0 || class >= NGX_HTTP_WHALE_CLASSES) {
+    if (r->headers_out.status == 0
+        || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || class >= NGX_HTTP_WHALE_CLASSES)
+    {
         ngx_http_whale_count(NGX_HTTP_WHALE_client_aborts_total, 1);
         return NGX_OK;
     }
