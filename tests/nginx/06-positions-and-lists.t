@@ -133,12 +133,14 @@ subtest 'figures to the last digit, whatever the size' => sub {
 subtest 'more positions than a user has in shared memory' => sub {
     my $rich = $whale->add_user(tier => 'ELITE');
     $whale->sql("insert into venue_accounts (user_id, ref, venue) values ($rich->{id}, gen_random_uuid(), 'binance')");
-    $whale->sql("insert into whales (venue, leader_id, name) select 'binance', 'M' || i, 'M' || i from generate_series(1, 70) i");
+    $whale->sql("insert into whales (venue, leader_id, name) select 'binance', 'M' || i, repeat('M' || i, 30) from generate_series(1, 450) i");
     $whale->sql("insert into positions (user_id, account_id, instrument_id, whale_id, quantity, entry_notional, margin, leverage)
         select $rich->{id}, 1, 1, w.id, 1, 60000, 6000, 10 from whales w where leader_id like 'M%'");
     $whale->shm('mirror ' . $whale->conninfo('whale_worker'));
     my $before = fallbacks();
-    is(scalar @{ $whale->get($address, $rich)->json->{items} }, 70, 'come from Postgres, all of them');
+    my $answer = $whale->get($address, $rich);
+    is(scalar @{ $answer->json->{items} }, 450, 'come from Postgres, all of them');
+    cmp_ok(length $answer->body, '>', 150_000, 'in a result that does not come in one piece');
     is(fallbacks(), $before + 1, 'by a statement');
     is(scalar @{ $whale->get($address, $ann)->json->{items} }, @rows, 'the others are not touched by that');
     is(fallbacks(), $before + 1, '... and need none');

@@ -13,6 +13,7 @@
  *   position [id= key= quantity= notional= margin= realised=] text=MEMBERS     for the next `user`
  *   user [id= telegram= epoch= tier= flags= total= available=] | remove ID | loaded on|off
  *   mirror CONNINFO                 all users, read and written as the mirror role does
+ *   whales JSON                     the ranking page
  *   count NAME N | observe NAME NS  in the feed's block
  *   poke OFFSET HEX | noise SEED FROM COUNT   hostile bytes
  *   unseal KEYFILE AAD HEX          answers the plain text
@@ -486,6 +487,8 @@ static void obey(char *line)
         answer("ok");
     } else if (strcmp(command, "mirror") == 0) {
         do_mirror(line);
+    } else if (strcmp(command, "whales") == 0) {
+        answer(shm_whales_put(segment, line, strlen(line)) ? "ok" : "error no room");
     } else {
         do_slot(command, line);
     }
