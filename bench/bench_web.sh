@@ -2,7 +2,10 @@
 # What the module costs beside nginx itself: requests a second of one worker, against `return 200` of the very same
 # bytes from the same worker, alternating, so that other load on the machine meets both.
 #
-#   bench/bench_web.sh [price|positions|positions_session|webhook ...]
+#   bench/bench_web.sh [price|positions|positions_again|positions_session|webhook ...]
+#
+# positions: 1,024 initData in turn, so that the signature of each request is computed; positions_again: one client that
+# polls with the same initData, whose verdict the worker remembers.
 #
 # Prints `bench NAME value req/s baseline value req/s ratio r` (medians of rounds; the ratio is the median of the rounds'
 # ratios), and the same of the worker's own CPU time a request, which other load hardly moves. Settings: WEB_SECONDS (2) a run,
@@ -11,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(price positions positions_session webhook)
+[ ${#names[@]} -gt 0 ] || names=(price positions positions_again positions_session webhook)
 seconds=${WEB_SECONDS:-2} rounds=${WEB_ROUNDS:-5} connections=${WEB_CONNECTIONS:-32}
 command -v wrk >/dev/null || { echo "bench_web: wrk is missing" >&2; exit 1; }
 [ -f build/module/ngx_http_whale_module.so ] || make -s module
@@ -124,15 +127,18 @@ sign() {
             my $text = encode_base64($body . hmac_sha256($body, pack("H*", $key)), "");
             $text =~ tr{+/}{-_}; $text =~ s/=+$//; print $text; exit;
         }
-        my %pairs = (query_id => "AAHdF6IQAAAAAN0XohDhrOrc", auth_date => time, chat_instance => "-3788475317572404878",
+        foreach my $number (1 .. 1024) {
+        my %pairs = (query_id => sprintf("AAHdF6IQAAAAAN0XohDhr%04d", $number), auth_date => time, chat_instance => "-3788475317572404878",
             chat_type => "private", start_param => "ref_900000009", signature => "c2lnbmF0dXJl" x 7,
             user => q({"id":900000001,"first_name":"Test","last_name":"User","username":"test_user","language_code":"en","is_premium":true,"allows_write_to_pm":true,"photo_url":"https:\/\/t.me\/i\/userpic\/320\/x.svg"}));
         my $text = join("\n", map { "$_=$pairs{$_}" } sort keys %pairs);
         $pairs{hash} = hmac_sha256_hex($text, hmac_sha256($token, "WebAppData"));
         s/([^A-Za-z0-9_.~-])/sprintf("%%%02X", ord $1)/ge for values %pairs;
-        print join("&", map { "$_=$pairs{$_}" } sort keys %pairs);' "$@"
+        print join("&", map { "$_=$pairs{$_}" } sort keys %pairs), "\n";
+        }' "$@"
 }
-init_data=$(sign init "$token")
+sign init "$token" >"$work/init-data"
+init_data=$(head -1 "$work/init-data")
 session=$(sign session "" "$session_key")
 update='{"update_id":1,"message":{"message_id":5,"from":{"id":900000001,"is_bot":false,"first_name":"Test","last_name":"User","username":"test_user","language_code":"en"},"chat":{"id":900000001,"first_name":"Test","last_name":"User","username":"test_user","type":"private"},"date":1790000000,"text":"/positions","entities":[{"offset":0,"length":10,"type":"bot_command"}]}}'
 
@@ -141,7 +147,7 @@ request() {
     method=GET body='' headers=()
     case $1 in
     price) path=/api/v1/prices/binance/usdm/BTCUSDT ;;
-    positions) path=/api/v1/trades/positions headers=("X-Telegram-Init-Data: $init_data") ;;
+    positions | positions_again) path=/api/v1/trades/positions headers=("X-Telegram-Init-Data: $init_data") ;;
     positions_session) path=/api/v1/trades/positions headers=("Authorization: Bearer $session") ;;
     webhook)
         method=POST path=/webhook/telegram body=$update
@@ -155,6 +161,20 @@ request() {
         curl_headers+=(-H "$header")
     done
     printf 'wrk.method = "%s"\nwrk.body = %s\n' "$method" "${body:+[==[$body]==]}" | sed 's/= $/= nil/' >"$work/request.lua"
+    if [ "$1" = positions ]; then
+        cat >>"$work/request.lua" <<EOF
+local requests, turn = {}, 0
+function init()
+    for line in io.lines("$work/init-data") do
+        requests[#requests + 1] = wrk.format("GET", nil, { ["Host"] = "localhost", ["X-Telegram-Init-Data"] = line })
+    end
+end
+function request()
+    turn = turn % #requests + 1
+    return requests[turn]
+end
+EOF
+    fi
 }
 
 fetch() { curl -sS -X "$method" "${curl_headers[@]}" ${body:+--data-binary "$body"} "$@" "http://127.0.0.1:$port$path"; }
@@ -183,7 +203,7 @@ for name in "${names[@]}"; do
     request "$name"
     status=$(fetch -o "$work/answer" -w '%{http_code}')
     [ "$status" = 200 ] || { echo "bench_web: $name answered $status: $(cat "$work/answer")" >&2; exit 1; }
-    [ "$name" != positions ] || grep -q '"unrealised_pnl":"' "$work/answer" || { echo 'bench_web: no profit and loss' >&2; exit 1; }
+    [[ $name != positions* ]] || grep -q '"unrealised_pnl":"' "$work/answer" || { echo 'bench_web: no profit and loss' >&2; exit 1; }
     add_baseline "$name"
 done
 stop_nginx

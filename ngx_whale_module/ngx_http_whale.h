@@ -35,6 +35,7 @@
 #include "whale_fields.h"
 #include "whale_profile.h"
 #include "whale_route.h"
+#include "whale_verdict.h"
 
 
 #define NGX_HTTP_WHALE_BODY_MAX          (16 * 1024)
@@ -102,7 +103,8 @@ typedef struct {
     int64_t                     user_id;        /* of SESSION; TELEGRAM: once signed in */
     int64_t                     epoch;
     int64_t                     auth_date;      /* of initData, in seconds */
-    ngx_str_t                   profile;        /* Telegram's User object */
+    ngx_str_t                   profile;        /* Telegram's User object; may
+                                                   be empty, see identify_all */
 } ngx_http_whale_identity_t;
 
 
@@ -232,6 +234,8 @@ typedef struct {
     ngx_http_whale_main_conf_t *wmcf;
     crypto_mac                 *init_data;
     crypto_mac                 *session;
+    whale_verdicts             *init_datas;
+    whale_verdicts             *sessions;
 } ngx_http_whale_worker_t;
 
 extern ngx_http_whale_worker_t  ngx_http_whale_worker;
@@ -280,6 +284,8 @@ ngx_int_t ngx_http_whale_filter_init(void);
 
 /* auth */
 ngx_int_t ngx_http_whale_identify(ngx_http_request_t *r,
+    ngx_http_whale_ctx_t *ctx);
+ngx_int_t ngx_http_whale_identify_all(ngx_http_request_t *r,
     ngx_http_whale_ctx_t *ctx);
 ngx_int_t ngx_http_whale_auth_steps(ngx_http_whale_job_t *job,
     ngx_uint_t writes);

@@ -24,8 +24,75 @@ static ngx_int_t ngx_http_whale_bearer(ngx_http_request_t *r,
     ngx_http_whale_ctx_t *ctx, ngx_str_t *value);
 
 
+static const char  ngx_http_whale_init_data_name[] = "X-Telegram-Init-Data";
+
 /* one request at a time uses it, and only until it is identified */
 static whale_initdata_work  ngx_http_whale_work;
+
+
+static int64_t
+ngx_http_whale_max_age(ngx_http_whale_ctx_t *ctx)
+{
+    int64_t  max_age;
+
+    max_age = ngx_http_whale_worker.wmcf->config.init_data_max_age_ns
+              / 1000000000;
+
+    if (whale_routes[ctx->route].access == WHALE_FRESH
+        && max_age > NGX_HTTP_WHALE_FRESH_S)
+    {
+        return NGX_HTTP_WHALE_FRESH_S;
+    }
+
+    return max_age;
+}
+
+
+/*
+ * What polls, positions, is known by the exact bytes of what it sent before.
+ * The profile is not kept: where Postgres has to be asked after all, the
+ * handler calls identify_all().
+ */
+
+static ngx_int_t
+ngx_http_whale_known(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
+    ngx_str_t *value)
+{
+    whale_verdict  verdict;
+
+    if (ctx->route != WHALE_ROUTE_POSITIONS
+        || !whale_verdict_find(ngx_http_whale_worker.init_datas,
+                               (char *) value->data, value->len, ngx_time(),
+                               &verdict))
+    {
+        return ngx_http_whale_init_data(r, ctx, value);
+    }
+
+    ctx->who.kind = NGX_HTTP_WHALE_TELEGRAM;
+    ctx->who.telegram_id = verdict.id;
+    ctx->who.auth_date = verdict.auth_date;
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_whale_identify_all(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   count;
+
+    if (ctx->who.kind != NGX_HTTP_WHALE_TELEGRAM || ctx->who.profile.len) {
+        return NGX_DECLINED;
+    }
+
+    value = ngx_http_whale_header(r, ngx_http_whale_init_data_name,
+                                  sizeof(ngx_http_whale_init_data_name) - 1,
+                                  &count);
+
+    return value ? ngx_http_whale_init_data(r, ctx, value)
+                 : ngx_http_whale_error(r, ERROR_UNAUTHENTICATED);
+}
 
 
 ngx_int_t
@@ -34,16 +101,16 @@ ngx_http_whale_identify(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
     ngx_str_t   *value;
     ngx_uint_t   count;
 
-    static const char  name[] = "X-Telegram-Init-Data";
-
-    value = ngx_http_whale_header(r, name, sizeof(name) - 1, &count);
+    value = ngx_http_whale_header(r, ngx_http_whale_init_data_name,
+                                  sizeof(ngx_http_whale_init_data_name) - 1,
+                                  &count);
 
     if (count > 1) {
         return ngx_http_whale_error(r, ERROR_INIT_DATA_INVALID);
     }
 
     if (value) {
-        return ngx_http_whale_init_data(r, ctx, value);
+        return ngx_http_whale_known(r, ctx, value);
     }
 
     if (r->headers_in.authorization) {
@@ -64,18 +131,12 @@ ngx_http_whale_init_data(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
     ngx_str_t *value)
 {
     int64_t                       max_age;
+    whale_verdict                 kept;
     whale_initdata                data;
     ngx_http_whale_identity_t    *who;
     enum whale_initdata_verdict   verdict;
 
-    max_age = ngx_http_whale_worker.wmcf->config.init_data_max_age_ns
-              / 1000000000;
-
-    if (whale_routes[ctx->route].access == WHALE_FRESH
-        && max_age > NGX_HTTP_WHALE_FRESH_S)
-    {
-        max_age = NGX_HTTP_WHALE_FRESH_S;
-    }
+    max_age = ngx_http_whale_max_age(ctx);
 
     verdict = whale_initdata_check((char *) value->data, value->len,
                                    ngx_http_whale_worker.init_data, ngx_time(),
@@ -95,7 +156,17 @@ ngx_http_whale_init_data(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
     who->telegram_id = data.user_id;
     who->auth_date = data.auth_date_s;
 
-    /* valid until the next request is identified: see auth_steps */
+    if (ctx->route == WHALE_ROUTE_POSITIONS) {
+        kept.id = data.user_id;
+        kept.epoch = 0;
+        kept.auth_date = data.auth_date_s;
+        kept.until = data.auth_date_s + max_age + 1;
+
+        whale_verdict_keep(ngx_http_whale_worker.init_datas,
+                           (char *) value->data, value->len, &kept);
+    }
+
+    /* in the work buffer until the next request is identified */
 
     who->profile.data = (u_char *) data.user;
     who->profile.len = data.user_length;
@@ -121,6 +192,7 @@ ngx_http_whale_bearer(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
     u_char         *token;
     size_t          len;
     whale_session   session;
+    whale_verdict   verdict;
 
     static ngx_str_t  scheme = ngx_string("Bearer ");
 
@@ -133,10 +205,25 @@ ngx_http_whale_bearer(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
     token = value->data + scheme.len;
     len = value->len - scheme.len;
 
-    if (!whale_session_check((char *) token, len,
-                             ngx_http_whale_worker.session, ngx_time(),
-                             &session))
+    if (whale_verdict_find(ngx_http_whale_worker.sessions, (char *) token, len,
+                           ngx_time(), &verdict))
     {
+        session.user_id = verdict.id;
+        session.epoch = verdict.epoch;
+
+    } else if (whale_session_check((char *) token, len,
+                                   ngx_http_whale_worker.session, ngx_time(),
+                                   &session))
+    {
+        verdict.id = session.user_id;
+        verdict.epoch = session.epoch;
+        verdict.auth_date = 0;
+        verdict.until = session.expires_s;
+
+        whale_verdict_keep(ngx_http_whale_worker.sessions, (char *) token, len,
+                           &verdict);
+
+    } else {
         return ngx_http_whale_error(r, ERROR_SESSION_INVALID);
     }
 

@@ -507,8 +507,13 @@ ngx_http_whale_init_process(ngx_cycle_t *cycle)
     ngx_http_whale_worker.session = crypto_mac_new(keys->session,
                                                    CRYPTO_KEY_SIZE);
 
+    ngx_http_whale_worker.init_datas = whale_verdicts_new();
+    ngx_http_whale_worker.sessions = whale_verdicts_new();
+
     if (ngx_http_whale_worker.init_data == NULL
-        || ngx_http_whale_worker.session == NULL)
+        || ngx_http_whale_worker.session == NULL
+        || ngx_http_whale_worker.init_datas == NULL
+        || ngx_http_whale_worker.sessions == NULL)
     {
         return NGX_ERROR;
     }
@@ -537,6 +542,8 @@ ngx_http_whale_exit_process(ngx_cycle_t *cycle)
 
     crypto_mac_free(ngx_http_whale_worker.init_data);
     crypto_mac_free(ngx_http_whale_worker.session);
+    whale_verdicts_free(ngx_http_whale_worker.init_datas);
+    whale_verdicts_free(ngx_http_whale_worker.sessions);
 
     ngx_http_whale_worker.wmcf = NULL;
 }

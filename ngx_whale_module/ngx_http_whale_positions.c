@@ -85,6 +85,7 @@ ngx_int_t
 ngx_http_whale_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 {
     shm_user          user;
+    ngx_int_t         rc;
     enum whale_error  error;
 
     if (r->args.len) {
@@ -98,7 +99,10 @@ ngx_http_whale_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
         || ngx_http_whale_positions_find(&ctx->who, &user) != SHM_READ_OK)
     {
         ngx_http_whale_count(NGX_HTTP_WHALE_segment_fallbacks_total, 1);
-        return ngx_http_whale_positions_query(r);
+
+        rc = ngx_http_whale_identify_all(r, ctx);
+
+        return rc == NGX_DECLINED ? ngx_http_whale_positions_query(r) : rc;
     }
 
     error = ngx_http_whale_auth_user(&ctx->who, &user);
@@ -151,9 +155,17 @@ static ngx_int_t
 ngx_http_whale_positions_send(ngx_http_request_t *r,
     const shm_position *positions, ngx_uint_t n, int64_t age_ms)
 {
-    u_char  *body, *p;
+    u_char      *body, *p;
+    size_t       len;
+    ngx_uint_t   i;
 
-    body = ngx_pnalloc(r->pool, n * (WHALE_POSITION_MAX + 1) + 128);
+    len = 128;
+
+    for (i = 0; i < n; i++) {
+        len += positions[i].text_length + WHALE_POSITION_LIVE_MAX + 1;
+    }
+
+    body = ngx_pnalloc(r->pool, len);
     if (body == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -17,34 +17,46 @@ typedef struct {
     size_t count;
 } initdata_pairs;
 
-static int initdata_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* 0 for what is no hex digit, else its value + 1. */
+static const uint8_t initdata_hex[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
-/* One byte of the text, percent-decoded; -1 where the escape is broken. */
-static int initdata_byte(const char **at, const char *end)
+/*
+ * Percent-decodes up to `stop` or '&', at which *at is left, into `to`; returns the end of the
+ * output, which is never longer than the input. NULL: a broken escape.
+ */
+static char *initdata_decode(const char **at, const char *end, char stop, char *to)
 {
-    const char c = *(*at)++;
-    int high, low;
+    const char *from = *at;
 
-    if (c == '+') {
-        return ' ';
+    while (from < end) {
+        const char c = *from;
+
+        if (c == '%') {
+            unsigned high, low;
+
+            if (end - from < 3) {
+                return NULL;
+            }
+            high = initdata_hex[(unsigned char)from[1]];
+            low = initdata_hex[(unsigned char)from[2]];
+            if (high == 0 || low == 0) {
+                return NULL;
+            }
+            *to++ = (char)((high - 1) << 4 | (low - 1));
+            from += 3;
+            continue;
+        }
+        if (c == '&' || c == stop) {
+            break;
+        }
+        *to++ = c == '+' ? ' ' : c;
+        from++;
     }
-    if (c != '%') {
-        return (unsigned char)c;
-    }
-    if (end - *at < 2) {
-        return -1;
-    }
-    high = initdata_hex_digit((*at)[0]);
-    low = initdata_hex_digit((*at)[1]);
-    *at += 2;
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
+    *at = from;
+    return to;
 }
 
 static bool initdata_is_key(const char *key, size_t length)
@@ -59,35 +71,29 @@ static bool initdata_is_key(const char *key, size_t length)
     return length > 0;
 }
 
-/* Up to the next '&', which is skipped. The output is never longer than the input. */
+/* "key=value" and the '&' behind it; something must follow that. */
 static bool initdata_take_pair(const char **at, const char *end, char **out, initdata_pair *pair)
 {
-    char *start = *out, *to = start;
-    size_t key_length = 0;
-    bool in_key = true;
+    char *start = *out, *to = initdata_decode(at, end, '=', start);
 
-    while (*at < end && **at != '&') {
-        const bool equals = in_key && **at == '=';
-        const int byte = initdata_byte(at, end);
-
-        if (byte < 0) {
-            return false;
-        }
-        if (equals) {
-            in_key = false;
-            key_length = (size_t)(to - start);
-        }
-        *to++ = (char)byte;
+    if (to == NULL || *at == end || **at != '=') {
+        return false;
     }
-    if (*at < end) {
-        (*at)++;
-        if (*at == end) {
-            return false; /* an '&' with nothing behind it */
-        }
+    pair->text = start;
+    pair->key_length = (size_t)(to - start);
+    *to++ = '=';
+    (*at)++;
+    to = initdata_decode(at, end, '&', to);
+    if (to == NULL || !initdata_is_key(start, pair->key_length)) {
+        return false;
     }
-    *pair = (initdata_pair){start, (size_t)(to - start), key_length};
+    pair->length = (size_t)(to - start);
     *out = to;
-    return !in_key && initdata_is_key(start, key_length);
+    if (*at == end) {
+        return true;
+    }
+    (*at)++;
+    return *at < end;
 }
 
 static int initdata_compare(const initdata_pair *a, const initdata_pair *b)

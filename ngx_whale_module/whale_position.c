@@ -4,16 +4,11 @@
  * piece is part of WHALE_POSITION_LIVE_MAX.
  */
 #include "whale_position.h"
-
-#include "core/digits.h"
-
-#include <string.h>
+#include "whale_put.h"
 
 typedef unsigned __int128 position_u128;
 
 #define POSITION_UNIT 1000000000000ULL /* of dec */
-
-#define PUT(out, literal) (memcpy((out), (literal), sizeof(literal) - 1), (out) + sizeof(literal) - 1)
 
 /* n / d rounded half-even, where the quotient has 64 bits: n's upper half is below d. */
 static uint64_t position_divide(position_u128 n, uint64_t d)
@@ -38,6 +33,13 @@ static position_u128 position_magnitude(__int128 value)
     return value < 0 ? -(position_u128)value : (position_u128)value;
 }
 
+/* What lies in shared memory may be anything; a dec is below 10^26. */
+static bool position_is_dec(dec value)
+{
+    return position_magnitude(value.units) <
+           (position_u128)100000000000000ULL * 1000000000000ULL * 1000000000000ULL;
+}
+
 /* a x b for magnitudes of 64 bits with a result of 63; false: take the long way. */
 static bool position_multiply(__int128 a, __int128 b, uint64_t *out)
 {
@@ -55,17 +57,20 @@ static bool position_multiply(__int128 a, __int128 b, uint64_t *out)
     return true;
 }
 
-/* To a multiple of 10^(12 - places), half-even: how money is shown. */
-static bool position_show(dec value, uint64_t step, dec *out)
+/* To 8 places, half-even: how money is shown. */
+static bool position_show(dec value, dec *out)
 {
+    const uint64_t step = 10000;
     const position_u128 magnitude = position_magnitude(value.units);
-    __int128 rounded;
+    uint64_t quotient, remainder;
 
     if (magnitude >> 62 != 0) {
         return dec_to_step(value, (dec){(__int128)step}, DEC_HALF_EVEN, out);
     }
-    rounded = (__int128)position_divide(magnitude, step) * step;
-    out->units = value.units < 0 ? -rounded : rounded;
+    quotient = (uint64_t)magnitude / step;
+    remainder = (uint64_t)magnitude % step;
+    quotient += remainder > step / 2 || (remainder == step / 2 && (quotient & 1) != 0);
+    out->units = value.units < 0 ? -(__int128)(quotient * step) : (__int128)(quotient * step);
     return true;
 }
 
@@ -101,7 +106,8 @@ void whale_position_figures(const shm_position *position, dec mark, whale_figure
     uint64_t product;
 
     out->known = out->roi_known = false;
-    if (dec_sign(mark) <= 0) {
+    if (dec_sign(mark) <= 0 || !position_is_dec(mark) || !position_is_dec(quantity) ||
+        !position_is_dec(position->entry_notional) || !position_is_dec(position->margin)) {
         return;
     }
     if (position_multiply(quantity.units, mark.units, &product)) {
@@ -113,8 +119,7 @@ void whale_position_figures(const shm_position *position, dec mark, whale_figure
         return;
     }
     pnl = is_short ? dec_negate(pnl) : pnl;
-    out->known = position_show(notional, 10000, &out->notional) &&
-                 position_show(pnl, 10000, &out->pnl);
+    out->known = position_show(notional, &out->notional) && position_show(pnl, &out->pnl);
     out->roi_known = out->known && position_roi(pnl, position->margin, &out->roi);
 }
 
@@ -128,18 +133,10 @@ bool whale_price_is_stale(const shm_price *price, int64_t now_ns, int64_t stale_
     return age_ns > stale_ns || (price->flags & SHM_PRICE_DISCONNECTED) != 0;
 }
 
-static char *position_put_dec(char *out, dec value)
-{
-    *out++ = '"';
-    out += dec_format(value, out);
-    *out++ = '"';
-    return out;
-}
-
 static char *position_put_unknown(char *out)
 {
-    return PUT(out, ",\"mark_price\":null,\"mark_source\":null,\"notional\":null,"
-                    "\"unrealised_pnl\":null,\"roi\":null,\"price_age_ms\":null,\"stale\":true}");
+    return whale_put(out, ",\"mark_price\":null,\"mark_source\":null,\"notional\":null,"
+                          "\"unrealised_pnl\":null,\"roi\":null,\"price_age_ms\":null,\"stale\":true}");
 }
 
 size_t whale_position_put(char *out, const shm_position *position, const shm_price *price,
@@ -162,18 +159,18 @@ size_t whale_position_put(char *out, const shm_position *position, const shm_pri
         return (size_t)(position_put_unknown(out) - start);
     }
     stale = whale_price_is_stale(price, now_ns, stale_ns, &age_ms);
-    out = PUT(out, ",\"mark_price\":");
-    out = position_put_dec(out, price->mark);
+    out = whale_put(out, ",\"mark_price\":");
+    out = whale_put_dec(out, price->mark);
     out = (price->flags & SHM_PRICE_MARK_SYNTHETIC) != 0
-              ? PUT(out, ",\"mark_source\":\"synthetic\",\"notional\":")
-              : PUT(out, ",\"mark_source\":\"venue\",\"notional\":");
-    out = position_put_dec(out, figures.notional);
-    out = PUT(out, ",\"unrealised_pnl\":");
-    out = position_put_dec(out, figures.pnl);
-    out = PUT(out, ",\"roi\":");
-    out = figures.roi_known ? position_put_dec(out, figures.roi) : PUT(out, "null");
-    out = PUT(out, ",\"price_age_ms\":");
-    out += digits_put(out, (uint64_t)age_ms);
-    out = stale ? PUT(out, ",\"stale\":true}") : PUT(out, ",\"stale\":false}");
+              ? whale_put(out, ",\"mark_source\":\"synthetic\",\"notional\":")
+              : whale_put(out, ",\"mark_source\":\"venue\",\"notional\":");
+    out = whale_put_dec(out, figures.notional);
+    out = whale_put(out, ",\"unrealised_pnl\":");
+    out = whale_put_dec(out, figures.pnl);
+    out = whale_put(out, ",\"roi\":");
+    out = figures.roi_known ? whale_put_dec(out, figures.roi) : whale_put(out, "null");
+    out = whale_put(out, ",\"price_age_ms\":");
+    out = whale_put_number(out, (uint64_t)age_ms);
+    out = stale ? whale_put(out, ",\"stale\":true}") : whale_put(out, ",\"stale\":false}");
     return (size_t)(out - start);
 }

@@ -14,7 +14,7 @@
 #include "shm/shm.h"
 
 /* Members that depend on the price, at most: see whale_position_put. */
-#define WHALE_POSITION_LIVE_MAX 320
+#define WHALE_POSITION_LIVE_MAX 352
 #define WHALE_POSITION_MAX (SHM_POSITION_TEXT_MAX + WHALE_POSITION_LIVE_MAX)
 
 typedef struct {

@@ -11,7 +11,7 @@ void whale_screen_begin(whale_screen *screen)
     screen->cut = false;
 }
 
-static void screen_append(whale_screen *screen, const char *text, size_t length)
+void whale_screen_bytes(whale_screen *screen, const char *text, size_t length)
 {
     if (sizeof(screen->text) - screen->length < length) {
         screen->cut = true;
@@ -21,16 +21,15 @@ static void screen_append(whale_screen *screen, const char *text, size_t length)
     screen->length += length;
 }
 
-void whale_screen_put(whale_screen *screen, const char *html)
-{
-    screen_append(screen, html, strlen(html));
-}
-
 void whale_screen_escape(whale_screen *screen, const char *text, size_t length)
 {
     size_t plain = 0;
 
     for (size_t i = 0; i < length; i++) {
+        if (text[i] > '>' || (text[i] >= '\'' && text[i] < '<')) {
+            continue; /* most of them; bytes of UTF-8 go on, and match nothing */
+        }
+
         const char *entity = text[i] == '&'   ? "&amp;"
                              : text[i] == '<' ? "&lt;"
                              : text[i] == '>' ? "&gt;"
@@ -38,19 +37,19 @@ void whale_screen_escape(whale_screen *screen, const char *text, size_t length)
                                               : NULL;
 
         if (entity != NULL) {
-            screen_append(screen, text + plain, i - plain);
+            whale_screen_bytes(screen, text + plain, i - plain);
             whale_screen_put(screen, entity);
             plain = i + 1;
         }
     }
-    screen_append(screen, text + plain, length - plain);
+    whale_screen_bytes(screen, text + plain, length - plain);
 }
 
 void whale_screen_dec(whale_screen *screen, dec value)
 {
     char text[DEC_TEXT_MAX];
 
-    screen_append(screen, text, dec_format(value, text));
+    whale_screen_bytes(screen, text, dec_format(value, text));
 }
 
 size_t whale_screen_body(const whale_screen *screen, int64_t chat_id, char *out, size_t capacity)

@@ -9,6 +9,8 @@
 
 #include "shm/shm.h"
 
+#include <string.h>
+
 #define WHALE_SCREEN_TEXT_MAX 8192
 #define WHALE_SCREEN_LIST_STOP 3000 /* bytes after which a list adds no line */
 #define WHALE_SCREEN_BODY_MAX (6 * WHALE_SCREEN_TEXT_MAX + 256)
@@ -20,7 +22,11 @@ typedef struct {
 } whale_screen;
 
 void whale_screen_begin(whale_screen *screen);
-void whale_screen_put(whale_screen *screen, const char *html);
+void whale_screen_bytes(whale_screen *screen, const char *html, size_t length);
+static inline void whale_screen_put(whale_screen *screen, const char *html)
+{
+    whale_screen_bytes(screen, html, strlen(html)); /* of a literal, the compiler's to know */
+}
 void whale_screen_escape(whale_screen *screen, const char *text, size_t length);
 void whale_screen_dec(whale_screen *screen, dec value);
 

@@ -9,41 +9,63 @@
 #define SCREEN_PAGE_TOKENS 96
 #define SCREEN_NAME_MAX 100
 
-/*
- * The text of a string member of a position, as mirror wrote it. A quote inside a value is escaped,
- * so `"name":"` can only be the member itself.
- */
-static bool screen_member(const shm_position *position, const char *name, char *out,
-                          size_t capacity)
-{
-    char pattern[32] = "\"";
-    const size_t name_length = strlen(name);
-    const uint32_t length = position->text_length < SHM_POSITION_TEXT_MAX ? position->text_length
-                                                                          : SHM_POSITION_TEXT_MAX;
-    const char *at, *end;
+typedef struct {
+    const char *text;
+    size_t length;
+} screen_slice;
 
-    memcpy(pattern + 1, name, name_length);
-    memcpy(pattern + 1 + name_length, "\":\"", 3);
-    at = memmem(position->text, length, pattern, name_length + 4);
-    if (at == NULL) {
-        return false;
+enum { SCREEN_SYMBOL, SCREEN_SIDE, SCREEN_QUANTITY, SCREEN_ENTRY, SCREEN_MEMBERS };
+
+/* Up to the closing quote; an escaped one does not close. NULL: there is none. */
+static const char *screen_string_end(const char *at, const char *end)
+{
+    while (at < end && *at != '"') {
+        at += *at == '\\' ? 2 : 1;
     }
-    at += name_length + 4;
-    end = memchr(at, '"', (size_t)(position->text + length - at));
-    if (end == NULL || (size_t)(end - at) >= capacity) {
-        return false;
-    }
-    memcpy(out, at, (size_t)(end - at));
-    out[end - at] = '\0';
-    return true;
+    return at < end ? at : NULL;
 }
 
-static void screen_field(whale_screen *screen, const shm_position *position, const char *name)
+/*
+ * Some members of a position's text, as mirror wrote it: `"name":value`, comma-separated, strings and
+ * numbers only. One pass; what is not found stays empty.
+ */
+static void screen_members(const shm_position *position, screen_slice members[SCREEN_MEMBERS])
 {
-    char text[SHM_KEY_MAX];
+    static const char *const names[SCREEN_MEMBERS] = {"symbol", "side", "quantity", "entry_price"};
+    static const size_t lengths[SCREEN_MEMBERS] = {6, 4, 8, 11};
+    const uint32_t length = position->text_length < SHM_POSITION_TEXT_MAX ? position->text_length
+                                                                          : SHM_POSITION_TEXT_MAX;
+    const char *at = position->text, *end = at + length;
+    int next = 0;
 
-    if (screen_member(position, name, text, sizeof(text))) {
-        whale_screen_escape(screen, text, strlen(text));
+    memset(members, 0, SCREEN_MEMBERS * sizeof(*members));
+    while (next < SCREEN_MEMBERS && at < end && *at == '"') {
+        const char *name = at + 1, *name_end = screen_string_end(name, end);
+        const char *value, *value_end;
+
+        if (name_end == NULL || end - name_end < 3 || name_end[1] != ':') {
+            return;
+        }
+        value = name_end + 2;
+        if (*value == '"') {
+            value_end = screen_string_end(++value, end);
+            at = value_end != NULL ? value_end + 1 : end;
+        } else {
+            value_end = memchr(value, ',', (size_t)(end - value));
+            at = value_end != NULL ? value_end : end;
+        }
+        if (value_end != NULL && (size_t)(name_end - name) == lengths[next] &&
+            memcmp(name, names[next], lengths[next]) == 0) {
+            members[next++] = (screen_slice){value, (size_t)(value_end - value)};
+        }
+        at += at < end && *at == ',';
+    }
+}
+
+static void screen_slice_put(whale_screen *screen, const screen_slice *member)
+{
+    if (member->text != NULL) {
+        whale_screen_escape(screen, member->text, member->length);
     } else {
         whale_screen_put(screen, "?");
     }
@@ -67,16 +89,18 @@ static void screen_position(whale_screen *screen, const shm_position *position,
                             const shm_price *price, int64_t now_ns, int64_t stale_ns)
 {
     whale_figures figures = {.known = false};
+    screen_slice members[SCREEN_MEMBERS];
     int64_t age_ms;
 
+    screen_members(position, members);
     whale_screen_put(screen, "\n<b>");
-    screen_field(screen, position, "symbol");
+    screen_slice_put(screen, &members[SCREEN_SYMBOL]);
     whale_screen_put(screen, "</b> ");
-    screen_field(screen, position, "side");
+    screen_slice_put(screen, &members[SCREEN_SIDE]);
     whale_screen_put(screen, " ");
-    screen_field(screen, position, "quantity");
+    screen_slice_put(screen, &members[SCREEN_QUANTITY]);
     whale_screen_put(screen, " at ");
-    screen_field(screen, position, "entry_price");
+    screen_slice_put(screen, &members[SCREEN_ENTRY]);
     if (price != NULL) {
         whale_position_figures(position, price->mark, &figures);
     }
