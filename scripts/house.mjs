@@ -58,6 +58,7 @@ export class House {
         this.startWorkerd();
         this.startNginx();
         await this.waitHealthy();
+        await this.waitForPrices();
     }
 
     async prepare() {
@@ -224,6 +225,16 @@ log_min_messages = warning
             const answer = await this.fetchJson(`${this.urls.ops}/health/ready`).catch(() => null);
             return answer?.status === 200;
         }, timeoutMs);
+    }
+
+    // Instruments are listed, subscribed, and priced: an entry without a price would rightly be refused.
+    async waitForPrices() {
+        for (const symbol of this.options.replay ? ['BTCUSDT', 'ETHUSDT'] : []) {
+            await this.until(`a price of ${symbol}`, async () => {
+                const answer = await this.fetchJson(`${this.urls.http}/api/v1/prices/binance/usdm/${symbol}`).catch(() => null);
+                return answer?.status === 200 && !answer.body.stale;
+            });
+        }
     }
 
     async until(what, condition, timeoutMs = 30000) {
