@@ -6,9 +6,8 @@ select u.id, u.telegram_id, u.session_epoch, u.tier::text, u.state::text, u.vers
 from unnest($1::bigint[]) as wanted (id)
 join users u on u.id = wanted.id
 cross join lateral (
-  select coalesce(sum(l.balance) filter (where l.kind in ('AVAILABLE', 'HELD', 'POSITION')), 0) as total,
-         coalesce(sum(l.balance) filter (where l.kind = 'AVAILABLE'), 0) as available
-  from ledger_accounts l join venue_accounts a on a.user_id = l.user_id and a.id = l.account_id and a.removed_at is null
+  select coalesce(sum(l.available + l.held + l.position), 0) as total, coalesce(sum(l.available), 0) as available
+  from ledger_balances l join venue_accounts a on a.user_id = l.user_id and a.id = l.account_id and a.removed_at is null
   where l.user_id = u.id and l.asset = 'USDT') b
 left join lateral (
   select * from positions o where o.user_id = u.id and o.state = 'OPEN' order by o.id limit $2::bigint) p on true

@@ -486,6 +486,20 @@ static void given_a_ranking_when_read_then_its_leaders_become_whales(void **stat
     assert_int_equal(role_stop(watch, SIGTERM), 0);
 }
 
+static void given_follows_when_time_goes_by_then_the_whale_counts_them(void **state)
+{
+    pid_t watch;
+
+    (void)state;
+    database_run("insert into users (telegram_id) values (1), (2), (3)");
+    database_run("insert into follows (user_id, whale_id, active) select u.id, w.id, "
+                 "u.telegram_id <> 3 from users u, whales w");
+    watch = watch_from("0", "0");
+    eventually_value("2", "select followers from whales");
+    assert_int_equal(role_stop(watch, SIGTERM), 0);
+    database_run("delete from follows");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +525,8 @@ int main(void)
         cmocka_unit_test_setup(given_two_watchers_when_a_whale_moves_then_there_is_one_signal,
                                fresh_whale),
         cmocka_unit_test_setup(given_a_stopped_watcher_when_it_ended_then_its_whales_are_free,
+                               fresh_whale),
+        cmocka_unit_test_setup(given_follows_when_time_goes_by_then_the_whale_counts_them,
                                fresh_whale),
         cmocka_unit_test_setup(given_a_ranking_when_read_then_its_leaders_become_whales,
                                fresh_whale),

@@ -24,6 +24,7 @@
 #define WATCH_ENDING_MS 4000  /* for reads under way at shutdown */
 #define WATCH_MISSING_MAX 256 /* positions whose row vanished, until the next read */
 #define WATCH_OWNER_MAX 128
+#define WATCH_FOLLOWERS_EVERY_NS (15 * CLOCK_SECOND_NS) /* counted again */
 #define WATCH_RANKING_PAGES 3
 #define WATCH_RANKING_LEADERS 20 /* of a page */
 #define WATCH_RANKING_EVERY_NS (600 * CLOCK_SECOND_NS)
@@ -82,7 +83,8 @@ struct watch {
     net_http *http;
     uv_timer_t poll, end;
     char owner[WATCH_OWNER_MAX];
-    bool claiming, stopping;
+    bool claiming, counting, stopping;
+    int64_t count_at_ns; /* monotonic */
     watch_venue venues[CONFIG_VENUES_MAX];
     size_t venue_count;
     watch_read reads[WATCH_READS_MAX];

@@ -244,11 +244,36 @@ static void claim(watch *state)
     state->claiming = net_pg_run(state->pg, unit, on_due, state);
 }
 
+static void on_counted(void *owner, const net_pg_answer *answer)
+{
+    watch *state = owner;
+
+    state->counting = false;
+    if (answer->outcome == NET_PG_FAILED) {
+        log_event(LOG_WARN, "watch.followers", "error", LOG_TEXT(answer->message), NULL);
+    }
+}
+
+static void count_followers(watch *state)
+{
+    const int64_t now_ns = clock_monotonic_ns();
+    net_pg_unit *unit;
+
+    if (state->counting || now_ns < state->count_at_ns || !net_pg_connected(state->pg)) {
+        return;
+    }
+    state->count_at_ns = now_ns + WATCH_FOLLOWERS_EVERY_NS;
+    unit = net_pg_unit_new(false);
+    net_pg_statement(unit, query_watch_followers);
+    state->counting = net_pg_run(state->pg, unit, on_counted, state);
+}
+
 static void on_poll(uv_timer_t *timer)
 {
     watch *state = timer->data;
 
     watch_discover(state);
+    count_followers(state);
     claim(state);
 }
 
