@@ -177,6 +177,7 @@ void ngx_http_whale_db_id(ngx_http_request_t *r, ngx_http_whale_step_t *step,
 void ngx_http_whale_db_bytes(ngx_http_whale_step_t *step, const void *value,
     size_t len);
 ngx_int_t ngx_http_whale_db_submit(ngx_http_whale_job_t *job);
+ngx_uint_t ngx_http_whale_db_submitting(void);
 void ngx_http_whale_db_again(ngx_http_whale_job_t *job,
     ngx_http_whale_job_pt handler);
 PGresult *ngx_http_whale_db_result(ngx_http_whale_job_t *job,

@@ -326,7 +326,12 @@ ngx_http_whale_suspend(ngx_http_request_t *r)
 }
 
 
-/* The end of a request that was suspended; r is gone afterwards */
+/*
+ * The end of a request that was suspended; r is gone afterwards.  A request
+ * that ends while it is submitted (no connection, no place) is still in the
+ * hands of nginx, which runs what is posted when it is done with it: running
+ * it here would free a request whose answer could not be sent under its feet.
+ */
 
 void
 ngx_http_whale_resume(ngx_http_request_t *r, ngx_int_t rc)
@@ -336,7 +341,10 @@ ngx_http_whale_resume(ngx_http_request_t *r, ngx_int_t rc)
     c = r->connection;
 
     ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
+
+    if (!ngx_http_whale_db_submitting()) {
+        ngx_http_run_posted_requests(c);
+    }
 }
 
 

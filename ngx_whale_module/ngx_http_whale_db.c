@@ -14,6 +14,7 @@
 
 static void ngx_http_whale_db_cleanup(void *data);
 static void ngx_http_whale_db_timeout(ngx_event_t *ev);
+static void ngx_http_whale_db_dispatch(ngx_http_whale_job_t *job);
 static void ngx_http_whale_db_enqueue(ngx_http_whale_job_t *job);
 
 
@@ -272,9 +273,6 @@ ngx_http_whale_db_again(ngx_http_whale_job_t *job,
 ngx_int_t
 ngx_http_whale_db_submit(ngx_http_whale_job_t *job)
 {
-    ngx_uint_t              i;
-    ngx_http_whale_conn_t  *conn;
-
     if (job->conn) {
         ngx_http_whale_conn_send(job->conn, job);
         return NGX_DONE;
@@ -282,9 +280,32 @@ ngx_http_whale_db_submit(ngx_http_whale_job_t *job)
 
     ngx_http_whale_suspend(job->request);
 
+    ngx_http_whale_pool.submitting = 1;
+    ngx_http_whale_db_dispatch(job);
+    ngx_http_whale_pool.submitting = 0;
+
+    return NGX_DONE;
+}
+
+
+/* Is a request being submitted, so that nginx still has it in hand? */
+
+ngx_uint_t
+ngx_http_whale_db_submitting(void)
+{
+    return ngx_http_whale_pool.submitting;
+}
+
+
+static void
+ngx_http_whale_db_dispatch(ngx_http_whale_job_t *job)
+{
+    ngx_uint_t              i;
+    ngx_http_whale_conn_t  *conn;
+
     if (!ngx_http_whale_db_reachable()) {
         ngx_http_whale_db_finished(job, NGX_HTTP_WHALE_DB_LOST);
-        return NGX_DONE;
+        return;
     }
 
     if (ngx_http_whale_pool.nwaiting == 0) {
@@ -293,7 +314,7 @@ ngx_http_whale_db_submit(ngx_http_whale_job_t *job)
 
             if (conn->state == NGX_HTTP_WHALE_CONN_IDLE) {
                 ngx_http_whale_conn_send(conn, job);
-                return NGX_DONE;
+                return;
             }
         }
     }
@@ -302,12 +323,10 @@ ngx_http_whale_db_submit(ngx_http_whale_job_t *job)
         >= ngx_http_whale_pool.wmcf->config.web_queue)
     {
         ngx_http_whale_db_finished(job, NGX_HTTP_WHALE_DB_OVERLOADED);
-        return NGX_DONE;
+        return;
     }
 
     ngx_http_whale_db_enqueue(job);
-
-    return NGX_DONE;
 }
 
 

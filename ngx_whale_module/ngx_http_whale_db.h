@@ -59,6 +59,7 @@ typedef struct {
     ngx_msec_t                  down_since; /* with no connection at all */
     unsigned                    down:1;
     unsigned                    exiting:1;
+    unsigned                    submitting:1;
     ngx_http_whale_main_conf_t *wmcf;
     ngx_log_t                  *log;
 } ngx_http_whale_pool_t;

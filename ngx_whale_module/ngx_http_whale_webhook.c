@@ -107,21 +107,14 @@ ngx_http_whale_bot_send(ngx_http_request_t *r, const whale_screen *screen)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_whale_module);
 
-    body = ngx_pnalloc(r->pool, screen->length * 2 + 512);
+    len = screen->length + WHALE_SCREEN_BODY_MAX - WHALE_SCREEN_TEXT_MAX;
+
+    body = ngx_pnalloc(r->pool, len);
     if (body == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* escapes are rare, but a text of them alone must fit too */
-
-    len = whale_screen_body(screen, ctx->chat_id, (char *) body,
-                            screen->length * 2 + 512);
-    if (len == 0) {
-        body = ngx_pnalloc(r->pool, WHALE_SCREEN_BODY_MAX);
-        len = body ? whale_screen_body(screen, ctx->chat_id, (char *) body,
-                                       WHALE_SCREEN_BODY_MAX)
-                   : 0;
-    }
+    len = whale_screen_body(screen, ctx->chat_id, (char *) body, len);
 
     if (len == 0) {
         return ngx_http_whale_error(r, ERROR_INTERNAL);
@@ -137,7 +130,8 @@ ngx_int_t
 ngx_http_whale_bot_sentence(ngx_http_request_t *r, enum whale_error error)
 {
     whale_screen_begin(&ngx_http_whale_screen);
-    whale_screen_put(&ngx_http_whale_screen, error_sentence(error));
+    whale_screen_escape(&ngx_http_whale_screen, error_sentence(error),
+                        ngx_strlen(error_sentence(error)));
 
     return ngx_http_whale_bot_send(r, &ngx_http_whale_screen);
 }

@@ -1,9 +1,6 @@
 /* The bot's screens; see whale_screen.h. Positions and whales are in whale_screen_lists.c. */
+#include "whale_put.h"
 #include "whale_screen.h"
-
-#include "core/json.h"
-
-#include <string.h>
 
 void whale_screen_begin(whale_screen *screen)
 {
@@ -21,64 +18,99 @@ void whale_screen_bytes(whale_screen *screen, const char *text, size_t length)
     screen->length += length;
 }
 
+/* What one byte becomes; NULL where it stays. */
+static const char *screen_replacement(unsigned char c)
+{
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\\':
+        return "\\\\";
+    default:
+        return c < ' ' || c == 0x7F ? " " : NULL;
+    }
+}
+
+/* Bytes of a character of UTF-8 that starts here; 0 where it is none. Surrogates may pass. */
+static size_t screen_character(const unsigned char *at, size_t left)
+{
+    const size_t length = *at < 0x80                   ? 1
+                          : *at >= 0xC2 && *at <= 0xDF ? 2
+                          : *at >= 0xE0 && *at <= 0xEF ? 3
+                          : *at >= 0xF0 && *at <= 0xF4 ? 4
+                                                       : 0;
+
+    if (length == 0 || length > left) {
+        return 0;
+    }
+    for (size_t i = 1; i < length; i++) {
+        if ((at[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
 void whale_screen_escape(whale_screen *screen, const char *text, size_t length)
 {
-    size_t plain = 0;
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t plain = 0, i = 0;
 
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] > '>' || (text[i] >= '\'' && text[i] < '<')) {
-            continue; /* most of them; bytes of UTF-8 go on, and match nothing */
-        }
+    while (i < length) {
+        const size_t character = screen_character(bytes + i, length - i);
+        const char *instead = character == 0 ? "?" : screen_replacement(bytes[i]);
 
-        const char *entity = text[i] == '&'   ? "&amp;"
-                             : text[i] == '<' ? "&lt;"
-                             : text[i] == '>' ? "&gt;"
-                             : text[i] == '"' ? "&quot;"
-                                              : NULL;
-
-        if (entity != NULL) {
+        if (instead != NULL) {
             whale_screen_bytes(screen, text + plain, i - plain);
-            whale_screen_put(screen, entity);
+            whale_screen_put(screen, instead);
             plain = i + 1;
         }
+        i += character > 0 ? character : 1;
     }
     whale_screen_bytes(screen, text + plain, length - plain);
 }
 
 void whale_screen_dec(whale_screen *screen, dec value)
 {
-    char text[DEC_TEXT_MAX];
+    char text[WHALE_PUT_DEC_MAX];
+    char *end = text;
 
-    whale_screen_bytes(screen, text, dec_format(value, text));
+    if (!whale_put_short(&end, value)) {
+        end += dec_format(value, text);
+    }
+    whale_screen_bytes(screen, text, (size_t)(end - text));
 }
 
 size_t whale_screen_body(const whale_screen *screen, int64_t chat_id, char *out, size_t capacity)
 {
-    json_writer writer;
+    char *const start = out;
 
-    json_begin(&writer, out, capacity);
-    json_object(&writer);
-    json_key(&writer, "method");
-    json_string(&writer, "sendMessage");
-    json_key(&writer, "chat_id");
-    json_int(&writer, chat_id);
-    json_key(&writer, "parse_mode");
-    json_string(&writer, "HTML");
-    json_key(&writer, "link_preview_options");
-    json_object(&writer);
-    json_key(&writer, "is_disabled");
-    json_bool(&writer, true);
-    json_object_end(&writer);
-    json_key(&writer, "text");
-    json_text(&writer, screen->text, screen->length);
-    json_object_end(&writer);
-    return json_finish(&writer) && screen->length > 0 ? writer.length : 0;
+    if (screen->length == 0 || capacity < screen->length + WHALE_SCREEN_BODY_MAX -
+                                              WHALE_SCREEN_TEXT_MAX) {
+        return 0;
+    }
+    out = whale_put(out, "{\"method\":\"sendMessage\",\"chat_id\":");
+    if (chat_id < 0) {
+        *out++ = '-';
+    }
+    out = whale_put_number(out, chat_id < 0 ? -(uint64_t)chat_id : (uint64_t)chat_id);
+    out = whale_put(out, ",\"parse_mode\":\"HTML\",\"link_preview_options\":"
+                         "{\"is_disabled\":true},\"text\":\"");
+    out = whale_put_bytes(out, screen->text, screen->length);
+    out = whale_put(out, "\"}");
+    return (size_t)(out - start);
 }
 
 static void screen_commands(whale_screen *screen)
 {
-    whale_screen_put(screen, "/whales – the traders to follow\n"
-                             "/follow <i>number</i> <i>[USDT]</i> – copy one of them\n"
+    whale_screen_put(screen, "/whales – the traders to follow\\n"
+                             "/follow <i>number</i> <i>[USDT]</i> – copy one of them\\n"
                              "/positions – what is open, with profit and loss");
 }
 
@@ -90,10 +122,10 @@ void whale_screen_start(whale_screen *screen, const char *first_name, bool creat
         whale_screen_put(screen, ", ");
         whale_screen_escape(screen, first_name, strlen(first_name));
     }
-    whale_screen_put(screen, ".\n\n");
+    whale_screen_put(screen, ".\\n\\n");
     if (created) {
         whale_screen_put(screen, "Whale copies the trades of the traders that you choose into your "
-                                 "own exchange account. Connect an account in the app, then:\n");
+                                 "own exchange account. Connect an account in the app, then:\\n");
     }
     screen_commands(screen);
 }
@@ -120,7 +152,7 @@ void whale_screen_follow_usage(whale_screen *screen)
 {
     whale_screen_begin(screen);
     whale_screen_put(screen, "Send the number of a whale, and, if you like, the USDT to put into "
-                             "each copy:\n<code>/follow 7 100</code>\n/whales shows the numbers.");
+                             "each copy:\\n<code>/follow 7 100</code>\\n/whales shows the numbers.");
 }
 
 void whale_screen_followed(whale_screen *screen, int64_t whale_id, const char *name,

@@ -2,7 +2,8 @@
  * The bot's screens: texts in Telegram's HTML, and the method call that a webhook's answer carries.
  *
  * A text is at most 4096 UTF-16 units for Telegram; lists stop well before and say how much is left
- * out. Whatever comes from outside (names, symbols) is escaped.
+ * out. Whatever comes from outside (names, symbols) is escaped. The text is kept as it stands between
+ * JSON's quotes, so that a screen is written once: literals say "\\n" for a new line.
  */
 #ifndef WHALE_SCREEN_H
 #define WHALE_SCREEN_H
@@ -13,7 +14,7 @@
 
 #define WHALE_SCREEN_TEXT_MAX 8192
 #define WHALE_SCREEN_LIST_STOP 3000 /* bytes after which a list adds no line */
-#define WHALE_SCREEN_BODY_MAX (6 * WHALE_SCREEN_TEXT_MAX + 256)
+#define WHALE_SCREEN_BODY_MAX (WHALE_SCREEN_TEXT_MAX + 256)
 
 typedef struct {
     char text[WHALE_SCREEN_TEXT_MAX];
@@ -27,6 +28,7 @@ static inline void whale_screen_put(whale_screen *screen, const char *html)
 {
     whale_screen_bytes(screen, html, strlen(html)); /* of a literal, the compiler's to know */
 }
+/* For HTML and for JSON. Control characters become blanks, what is not UTF-8 becomes '?'. */
 void whale_screen_escape(whale_screen *screen, const char *text, size_t length);
 void whale_screen_dec(whale_screen *screen, dec value);
 

@@ -16,49 +16,41 @@ typedef struct {
 
 enum { SCREEN_SYMBOL, SCREEN_SIDE, SCREEN_QUANTITY, SCREEN_ENTRY, SCREEN_MEMBERS };
 
-/* Up to the closing quote; an escaped one does not close. NULL: there is none. */
-static const char *screen_string_end(const char *at, const char *end)
-{
-    while (at < end && *at != '"') {
-        at += *at == '\\' ? 2 : 1;
-    }
-    return at < end ? at : NULL;
-}
-
 /*
- * Some members of a position's text, as mirror wrote it: `"name":value`, comma-separated, strings and
- * numbers only. One pass; what is not found stays empty.
+ * Members of a position's text, as mirror writes it: seven strings come first, in this order, and
+ * none of them needs an escape. What is otherwise stays empty.
  */
 static void screen_members(const shm_position *position, screen_slice members[SCREEN_MEMBERS])
 {
-    static const char *const names[SCREEN_MEMBERS] = {"symbol", "side", "quantity", "entry_price"};
-    static const size_t lengths[SCREEN_MEMBERS] = {6, 4, 8, 11};
+    static const struct {
+        const char *head;
+        size_t length;
+        int member; /* -1: not shown */
+    } parts[] = {{"\"id\":\"", 6, -1},          {",\"venue\":\"", 10, -1},
+                 {",\"market\":\"", 11, -1},    {",\"symbol\":\"", 11, SCREEN_SYMBOL},
+                 {",\"side\":\"", 9, SCREEN_SIDE}, {",\"quantity\":\"", 13, SCREEN_QUANTITY},
+                 {",\"entry_price\":\"", 16, SCREEN_ENTRY}};
     const uint32_t length = position->text_length < SHM_POSITION_TEXT_MAX ? position->text_length
                                                                           : SHM_POSITION_TEXT_MAX;
     const char *at = position->text, *end = at + length;
-    int next = 0;
 
     memset(members, 0, SCREEN_MEMBERS * sizeof(*members));
-    while (next < SCREEN_MEMBERS && at < end && *at == '"') {
-        const char *name = at + 1, *name_end = screen_string_end(name, end);
-        const char *value, *value_end;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const char *quote;
 
-        if (name_end == NULL || end - name_end < 3 || name_end[1] != ':') {
+        if ((size_t)(end - at) < parts[i].length ||
+            memcmp(at, parts[i].head, parts[i].length) != 0) {
             return;
         }
-        value = name_end + 2;
-        if (*value == '"') {
-            value_end = screen_string_end(++value, end);
-            at = value_end != NULL ? value_end + 1 : end;
-        } else {
-            value_end = memchr(value, ',', (size_t)(end - value));
-            at = value_end != NULL ? value_end : end;
+        at += parts[i].length;
+        quote = memchr(at, '"', (size_t)(end - at));
+        if (quote == NULL) {
+            return;
         }
-        if (value_end != NULL && (size_t)(name_end - name) == lengths[next] &&
-            memcmp(name, names[next], lengths[next]) == 0) {
-            members[next++] = (screen_slice){value, (size_t)(value_end - value)};
+        if (parts[i].member >= 0) {
+            members[parts[i].member] = (screen_slice){at, (size_t)(quote - at)};
         }
-        at += at < end && *at == ',';
+        at = quote + 1;
     }
 }
 
@@ -74,15 +66,23 @@ static void screen_slice_put(whale_screen *screen, const screen_slice *member)
 /* With a sign, and at most two places. */
 static void screen_signed(whale_screen *screen, dec value)
 {
-    dec shown;
+    const uint64_t step = 10000000000ULL;
+    const unsigned __int128 magnitude =
+        value.units < 0 ? -(unsigned __int128)value.units : (unsigned __int128)value.units;
 
-    if (!dec_to_step(value, (dec){(__int128)10000000000LL}, DEC_HALF_EVEN, &shown)) {
-        shown = value;
+    if (magnitude >> 62 == 0) {
+        const uint64_t rest = (uint64_t)magnitude % step;
+        uint64_t shown = (uint64_t)magnitude / step;
+
+        shown += rest > step / 2 || (rest == step / 2 && (shown & 1) != 0);
+        value.units = value.units < 0 ? -(__int128)(shown * step) : (__int128)(shown * step);
+    } else if (!dec_to_step(value, (dec){(__int128)step}, DEC_HALF_EVEN, &value)) {
+        return;
     }
-    if (dec_sign(shown) > 0) {
+    if (dec_sign(value) > 0) {
         whale_screen_put(screen, "+");
     }
-    whale_screen_dec(screen, shown);
+    whale_screen_dec(screen, value);
 }
 
 static void screen_position(whale_screen *screen, const shm_position *position,
@@ -93,7 +93,7 @@ static void screen_position(whale_screen *screen, const shm_position *position,
     int64_t age_ms;
 
     screen_members(position, members);
-    whale_screen_put(screen, "\n<b>");
+    whale_screen_put(screen, "\\n<b>");
     screen_slice_put(screen, &members[SCREEN_SYMBOL]);
     whale_screen_put(screen, "</b> ");
     screen_slice_put(screen, &members[SCREEN_SIDE]);
@@ -105,12 +105,12 @@ static void screen_position(whale_screen *screen, const shm_position *position,
         whale_position_figures(position, price->mark, &figures);
     }
     if (!figures.known) {
-        whale_screen_put(screen, "\nno price just now\n");
+        whale_screen_put(screen, "\\nno price just now\\n");
         return;
     }
     whale_screen_put(screen, ", now ");
     whale_screen_dec(screen, price->mark);
-    whale_screen_put(screen, "\nP&amp;L <b>");
+    whale_screen_put(screen, "\\nP&amp;L <b>");
     screen_signed(screen, figures.pnl);
     whale_screen_put(screen, "</b> USDT");
     if (figures.roi_known) {
@@ -121,7 +121,7 @@ static void screen_position(whale_screen *screen, const shm_position *position,
     if (whale_price_is_stale(price, now_ns, stale_ns, &age_ms)) {
         whale_screen_put(screen, ", price is old");
     }
-    whale_screen_put(screen, "\n");
+    whale_screen_put(screen, "\\n");
 }
 
 void whale_screen_positions(whale_screen *screen, const shm_position *positions, size_t count,
@@ -137,14 +137,14 @@ void whale_screen_positions(whale_screen *screen, const shm_position *positions,
     }
     whale_screen_put(screen, "Open positions: ");
     whale_screen_dec(screen, dec_from_int((int64_t)count));
-    whale_screen_put(screen, "\n");
+    whale_screen_put(screen, "\\n");
     while (shown < count && screen->length < WHALE_SCREEN_LIST_STOP) {
         screen_position(screen, &positions[shown], price(owner, positions[shown].price_slot),
                         now_ns, stale_ns);
         shown++;
     }
     if (shown < count) {
-        whale_screen_put(screen, "\nand ");
+        whale_screen_put(screen, "\\nand ");
         whale_screen_dec(screen, dec_from_int((int64_t)(count - shown)));
         whale_screen_put(screen, " more, in the app");
     }
@@ -153,7 +153,7 @@ void whale_screen_positions(whale_screen *screen, const shm_position *positions,
 void whale_screen_whales_begin(whale_screen *screen)
 {
     whale_screen_begin(screen);
-    whale_screen_put(screen, "Whales, best first:\n");
+    whale_screen_put(screen, "Whales, best first:\\n");
 }
 
 static void screen_part(whale_screen *screen, const char *before, const char *text,
@@ -169,7 +169,7 @@ static void screen_part(whale_screen *screen, const char *before, const char *te
 void whale_screen_whale(whale_screen *screen, int64_t id, const char *name, const char *venue,
                         const char *rank, const char *score, const char *roi_30d)
 {
-    whale_screen_put(screen, "\n<b>");
+    whale_screen_put(screen, "\\n<b>");
     whale_screen_dec(screen, dec_from_int(id));
     whale_screen_put(screen, "</b> ");
     screen_part(screen, "", name, "");
@@ -186,7 +186,7 @@ void whale_screen_whales_end(whale_screen *screen, size_t shown)
         whale_screen_put(screen, "No whales are known yet.");
         return;
     }
-    whale_screen_put(screen, "\n\n<code>/follow number</code> copies one.");
+    whale_screen_put(screen, "\\n\\n<code>/follow number</code> copies one.");
 }
 
 /* The end of a flat object: the brace that is in no string. NULL: none. */
