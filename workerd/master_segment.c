@@ -7,10 +7,12 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define WEB_GROUP "www-data" /* nginx's workers on Debian */
 #define GROUPS_MAX 256
+#define STAT_MAX 512
 #define OWNER_SILENT_NS (3 * CLOCK_SECOND_NS)
 
 /* nginx's group, where we may give a file to it; else -1. */
@@ -50,9 +52,28 @@ bool master_segment_make(const whale_config *config, char *error, size_t capacit
     return shm_create(config->shm_path, &options, error, capacity);
 }
 
+/* Dead, though its parent has not asked for its status yet. */
+static bool is_zombie(pid_t pid)
+{
+    char path[64], text[STAT_MAX] = "";
+    const char *state = NULL;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    if (fgets(text, sizeof(text), file) != NULL) {
+        state = strrchr(text, ')'); /* a name may hold anything, a state follows the last one */
+    }
+    fclose(file);
+    return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
+}
+
 static bool is_alive(pid_t pid)
 {
-    return pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM);
+    return pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
 }
 
 /* The first process in the table that is alive and beats; only the master where `master_only`. */
