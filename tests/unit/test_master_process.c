@@ -252,6 +252,7 @@ static void given_the_master_when_killed_then_no_role_outlives_it(void **state)
     wait_until(!process_alive(master));
     /* and a new one starts over the old one's segment, though nobody has buried it yet */
     next = begin_daemon();
+    wait_until(process_look(config, &look) && process_of(&look, "master") == next);
     wait_until(!process_alive(feed) && !process_alive(sign));
     assert_int_equal(process_end(master), 256 + SIGKILL);
     kill(next, SIGINT);
