@@ -69,7 +69,7 @@ sub comes_back {
     my ($what) = @_;
     $whale->wait_for('Postgres to be noticed', sub { $whale->get($me, $ann)->status == 200 });
     pass("$what: it comes back by itself");
-    $whale->wait_for('readiness', sub { $whale->ops('/health/ready')->status == 200 });
+    $whale->wait_for('readiness', sub { $whale->ops('/health/ready')->status == 200 && part()->{connections} == 2 });
 }
 
 subtest 'Postgres stops' => sub {
@@ -190,6 +190,19 @@ subtest 'clients that leave' => sub {
     }
     pool_is_whole('in the middle of a statement');
     cmp_ok($whale->metric('whale_web_client_aborts_total'), '>', $before, 'they are counted');
+
+    # refusals that cannot be sent: the worker sleeps, so that it meets request and farewell together
+    my $holder = $whale->hold('lock table users in access exclusive mode');
+    my @full = map { begin() } 1 .. 5;
+    $whale->wait_for('a full house', sub { part()->{waiting} == 3 });
+    my ($worker) = reverse $whale->log_text =~ /start worker process (\d+)/g;
+    kill 'STOP', $worker;
+    begin($_ % 2 ? () : (method => 'POST', path => '/api/v1/whales/1/follow', body => '{}'))->abort for 1 .. 20;
+    kill 'CONT', $worker;
+    $whale->wait_for('the refusals', sub { part()->{waiting} == 3 });
+    $whale->release($holder);
+    is($_->read_answer->status, 200, 'who waits is served all the same') for @full;
+    pool_is_whole('while others are refused');
 
     srand 7;
     for my $round (1 .. 150) {

@@ -11,8 +11,11 @@
  *   storm MS                publishes prices as fast as it can for a while
  *   hostile SEED            fills everything behind the header with chance
  *   create                  a new segment in the place of this one
+ *   public PRIVATE          ok KEY: the X25519 public key of a private one
+ *   unseal PRIVATE AAD HEX  ok TEXT: what was sealed to it
  */
 #include "core/clock.h"
+#include "core/crypto.h"
 #include "core/json.h"
 #include "shm/layout.h"
 #include "shm/mapping.h"
@@ -28,7 +31,7 @@
 #define FEEDER_USERS 64
 
 static shm_segment *segment;
-static shm_process *processes[SHM_ROLE_COUNT];
+static struct shm_process *processes[SHM_ROLE_COUNT];
 static bool silent[SHM_ROLE_COUNT];
 static const char *path;
 
@@ -245,8 +248,46 @@ static bool hostile(unsigned seed)
     return true;
 }
 
+/* What follows "ok" in the answer. */
+static char told[4096];
+
+static bool tell_public(const char *private_hex)
+{
+    uint8_t key[CRYPTO_KEY_SIZE], public_key[CRYPTO_KEY_SIZE];
+
+    if (crypto_unhex(private_hex, strlen(private_hex), key, sizeof(key)) != CRYPTO_KEY_SIZE ||
+        !crypto_public_key(key, public_key)) {
+        return false;
+    }
+    told[0] = ' ';
+    crypto_hex(public_key, sizeof(public_key), told + 1);
+    return true;
+}
+
+static bool unseal(const char *private_hex, const char *aad, const char *sealed_hex)
+{
+    uint8_t key[CRYPTO_KEY_SIZE], sealed[2048];
+    const long length = crypto_unhex(sealed_hex, strlen(sealed_hex), sealed, sizeof(sealed));
+
+    if (crypto_unhex(private_hex, strlen(private_hex), key, sizeof(key)) != CRYPTO_KEY_SIZE ||
+        length <= CRYPTO_SEAL_OVERHEAD ||
+        !crypto_unseal(key, aad, strlen(aad), sealed, (size_t)length, told + 1)) {
+        return false;
+    }
+    told[0] = ' ';
+    told[1 + length - CRYPTO_SEAL_OVERHEAD] = '\0';
+    return true;
+}
+
 static bool obey(char *words[], int count)
 {
+    told[0] = '\0';
+    if (strcmp(words[0], "public") == 0 && count == 2) {
+        return tell_public(words[1]);
+    }
+    if (strcmp(words[0], "unseal") == 0 && count == 4) {
+        return unseal(words[1], words[2], words[3]);
+    }
     if (strcmp(words[0], "price") == 0 && count == 9) {
         return publish(words);
     }
@@ -292,14 +333,14 @@ static bool obey(char *words[], int count)
 
 int main(int argc, char *argv[])
 {
-    char line[1024];
+    char line[8192];
 
     if (argc != 2) {
         fprintf(stderr, "usage: %s SEGMENT\n", argv[0]);
         return 2;
     }
     path = argv[1];
-    if (!create()) {
+    if (!crypto_start() || !create()) {
         return 1;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -322,7 +363,7 @@ int main(int argc, char *argv[])
             words[count++] = word;
         }
         if (count > 0) {
-            puts(obey(words, count) ? "ok" : "error");
+            puts(obey(words, count) ? strcat(strcpy(line, "ok"), told) : "error");
         }
     }
     shm_close(segment);

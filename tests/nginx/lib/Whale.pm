@@ -385,7 +385,7 @@ sub kill_postgres {
     my ($self) = @_;
     open my $file, '<', "$self->{dir}/pg/data/postmaster.pid" or die;
     chomp(my $pid = <$file>);
-    my @children = map { m{/proc/(\d+)/} } grep { (read_text($_) =~ /^PPid:\s*(\d+)/m)[0] == $pid } glob '/proc/[0-9]*/status';
+    my @children = map { m{/proc/(\d+)/} } grep { ((read_text($_) =~ /^PPid:\s*(\d+)/m)[0] // 0) == $pid } glob '/proc/[0-9]*/status';
     kill 'KILL', $pid, @children;
     $self->wait_for('Postgres to be dead', sub { !grep { kill 0, $_ } $pid, @children });
     unlink "$self->{dir}/pg/data/postmaster.pid", glob "$self->{dir}/pg/.s.PGSQL*";
