@@ -22,7 +22,7 @@
 #define ERROR_MAX 256
 
 /* Ours first: what the operator's conninfo sets wins. */
-static const char session_options[] = "-c statement_timeout=30s "
+static const char session_options[] = "-c statement_timeout=30s -c jit=off "
                                       "-c idle_in_transaction_session_timeout=30s "
                                       "-c client_min_messages=warning";
 static const char *const defaults[][2] = {
@@ -84,12 +84,19 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         connect_step(pg);
         return;
     }
-    /* After an error libpq's own read or write finds the reason. */
-    if (status < 0 || (events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+    /* On an error libuv stops the poll; libpq's own reads still find what came before it, then why.
+     */
+    if (status < 0) {
+        pg->poll_events = 0;
+    }
+    if (status < 0 || (events & UV_READABLE) != 0) {
         net_pg_readable(pg);
     }
     if (poll == pg->poll && (events & UV_WRITABLE) != 0) {
         net_pg_flush(pg);
+    }
+    if (poll == pg->poll && pg->poll_events == 0) {
+        net_pg_watch(pg, UV_READABLE);
     }
 }
 
