@@ -18,7 +18,8 @@ select f.user_id, u.version, u.state::text, u.tier::text,
   (select coalesce(sum(p.quantity), 0) from positions p
    where p.user_id = f.user_id and p.account_id = a.id and p.instrument_id = any ($5::bigint[]) and p.state = 'OPEN'
      and p.whale_id is distinct from f.whale_id) as other_quantity,
-  coalesce(lane.own_entries, 0) as own_entries, coalesce(lane.own_exits, 0) as own_exits, coalesce(lane.other_entries, 0) as other_entries
+  coalesce(lane.entries_long, 0), coalesce(lane.entries_short, 0), coalesce(lane.exits_long, 0), coalesce(lane.exits_short, 0),
+  coalesce(lane.others_long, 0), coalesce(lane.others_short, 0)
 from follows f
 join users u on u.id = f.user_id
 left join user_settings s on s.user_id = f.user_id
@@ -32,12 +33,16 @@ left join lateral (
     and p.whale_id = f.whale_id limit 1) h on true
 left join lateral (
   select count(*) filter (where not t.reduce_only and t.position_id is null) as first_entries,
-    sum(case t.side when 'BUY' then t.quantity else -t.quantity end)
-      filter (where not t.reduce_only and t.whale_id = f.whale_id and t.instrument_id = any ($5::bigint[])) as own_entries,
-    sum(t.quantity) filter (where t.reduce_only and t.whale_id = f.whale_id and t.instrument_id = any ($5::bigint[])) as own_exits,
-    sum(case t.side when 'BUY' then t.quantity else -t.quantity end)
-      filter (where not t.reduce_only and t.whale_id is distinct from f.whale_id and t.instrument_id = any ($5::bigint[])) as other_entries
-  from trades t where t.user_id = f.user_id and t.unfinished) lane on true
+    sum(t.quantity) filter (where here.own and not t.reduce_only and t.side = 'BUY') as entries_long,
+    sum(t.quantity) filter (where here.own and not t.reduce_only and t.side = 'SELL') as entries_short,
+    sum(t.quantity) filter (where here.own and t.reduce_only and t.side = 'SELL') as exits_long,
+    sum(t.quantity) filter (where here.own and t.reduce_only and t.side = 'BUY') as exits_short,
+    sum(t.quantity) filter (where here.other and not t.reduce_only and t.side = 'BUY') as others_long,
+    sum(t.quantity) filter (where here.other and not t.reduce_only and t.side = 'SELL') as others_short
+  from trades t
+  cross join lateral (select t.account_id = a.id and t.instrument_id = any ($5::bigint[]) and t.whale_id = f.whale_id as own,
+    t.account_id = a.id and t.instrument_id = any ($5::bigint[]) and t.whale_id is distinct from f.whale_id as other) here
+  where t.user_id = f.user_id and t.unfinished) lane on true
 where f.whale_id = $2::bigint and f.user_id > $3::bigint and f.active and f.auto_copy
   and not exists (select from trades t where t.user_id = f.user_id and t.signal_id = $1::bigint)
 order by f.user_id limit $4::int

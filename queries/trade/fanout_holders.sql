@@ -30,7 +30,8 @@ select o.user_id, u.version, u.state::text, u.tier::text,
   (select coalesce(sum(p.quantity), 0) from positions p
    where p.user_id = o.user_id and p.account_id = a.id and p.instrument_id = o.instrument_id and p.state = 'OPEN'
      and p.whale_id is distinct from $2::bigint) as other_quantity,
-  coalesce(lane.own_entries, 0) as own_entries, coalesce(lane.own_exits, 0) as own_exits, coalesce(lane.other_entries, 0) as other_entries
+  coalesce(lane.entries_long, 0), coalesce(lane.entries_short, 0), coalesce(lane.exits_long, 0), coalesce(lane.exits_short, 0),
+  coalesce(lane.others_long, 0), coalesce(lane.others_short, 0)
 from holders o
 join users u on u.id = o.user_id
 left join user_settings s on s.user_id = o.user_id
@@ -41,8 +42,11 @@ left join lateral (
   where p.user_id = o.user_id and p.account_id = a.id and p.instrument_id = o.instrument_id and p.state = 'OPEN'
     and p.whale_id = $2::bigint limit 1) h on true
 left join lateral (
-  select sum(case t.side when 'BUY' then t.quantity else -t.quantity end) filter (where not t.reduce_only and t.whale_id = $2::bigint) as own_entries,
-    sum(t.quantity) filter (where t.reduce_only and t.whale_id = $2::bigint) as own_exits,
-    sum(case t.side when 'BUY' then t.quantity else -t.quantity end) filter (where not t.reduce_only and t.whale_id is distinct from $2::bigint) as other_entries
+  select sum(t.quantity) filter (where t.whale_id = $2::bigint and not t.reduce_only and t.side = 'BUY') as entries_long,
+    sum(t.quantity) filter (where t.whale_id = $2::bigint and not t.reduce_only and t.side = 'SELL') as entries_short,
+    sum(t.quantity) filter (where t.whale_id = $2::bigint and t.reduce_only and t.side = 'SELL') as exits_long,
+    sum(t.quantity) filter (where t.whale_id = $2::bigint and t.reduce_only and t.side = 'BUY') as exits_short,
+    sum(t.quantity) filter (where t.whale_id is distinct from $2::bigint and not t.reduce_only and t.side = 'BUY') as others_long,
+    sum(t.quantity) filter (where t.whale_id is distinct from $2::bigint and not t.reduce_only and t.side = 'SELL') as others_short
   from trades t where t.user_id = o.user_id and t.account_id = a.id and t.instrument_id = o.instrument_id and t.unfinished) lane on true
 order by o.user_id

@@ -391,7 +391,7 @@ static void change_same_other(trade_follower *follower, trade_signal *signal)
 static void change_opposite_on_its_way(trade_follower *follower, trade_signal *signal)
 {
     (void)signal;
-    follower->other_entries = d("-0.5");
+    follower->others_short = d("0.5");
 }
 
 static void change_opposite_own(trade_follower *follower, trade_signal *signal)
@@ -406,7 +406,7 @@ static void change_flip_with_close_on_its_way(trade_follower *follower, trade_si
     signal->kind = TRADE_FLIP;
     follower->held.id = 4;
     follower->held.quantity = d("-0.5");
-    follower->own_exits = d("0.5");
+    follower->exits_short = d("0.5");
 }
 
 static void change_flip_with_part_on_its_way(trade_follower *follower, trade_signal *signal)
@@ -414,7 +414,7 @@ static void change_flip_with_part_on_its_way(trade_follower *follower, trade_sig
     signal->kind = TRADE_FLIP;
     follower->held.id = 4;
     follower->held.quantity = d("-0.5");
-    follower->own_exits = d("0.4");
+    follower->exits_short = d("0.4");
 }
 
 static void change_already_holds(trade_follower *follower, trade_signal *signal)
@@ -427,7 +427,7 @@ static void change_already_holds(trade_follower *follower, trade_signal *signal)
 static void change_entry_on_its_way(trade_follower *follower, trade_signal *signal)
 {
     (void)signal;
-    follower->own_entries = d("0.01");
+    follower->entries_long = d("0.01");
 }
 
 typedef struct {
@@ -569,8 +569,8 @@ given_a_copy_when_the_whale_adds_then_the_same_fraction_is_added_as_far_as_funds
         follower.held.quantity = d(row->held);
         follower.held.id = !dec_is_zero(follower.held.quantity);
         follower.held.leverage = follower.held.id != 0 ? 10 : 0;
-        follower.own_entries = d(row->entries);
-        follower.own_exits = d(row->exits);
+        follower.entries_long = d(row->entries);
+        follower.exits_long = d(row->exits);
         follower.available = d(row->available);
         follower.open_positions = row->open_positions;
         follower.has_maximum_size = row->maximum != NULL;
@@ -627,8 +627,13 @@ static void given_a_copy_when_the_whale_exits_then_its_part_is_closed(void **sta
         signal.fraction = d(row->fraction);
         follower.held.quantity = d(row->held);
         follower.held.id = !dec_is_zero(follower.held.quantity);
-        follower.own_entries = d(row->entries);
-        follower.own_exits = d(row->exits);
+        if (row->side == VENUE_SELL) {
+            follower.entries_long = d(row->entries);
+            follower.exits_long = d(row->exits);
+        } else {
+            follower.entries_short = d(row->entries);
+            follower.exits_short = d(row->exits);
+        }
         follower.close_on_whale_exit = row->close_on_exit;
         follower.account_active = row->account_active;
         decision = decide(&signal, &follower);
@@ -636,6 +641,29 @@ static void given_a_copy_when_the_whale_exits_then_its_part_is_closed(void **sta
         assert_dec(row->name, decision.quantity, row->quantity != NULL ? row->quantity : "0");
         assert_dec(row->name, decision.hold, "0");
     }
+}
+
+/* A flip of which nothing has ended yet: the long is being closed, the short is being opened. */
+static void given_a_flip_under_way_when_the_whale_exits_then_the_new_side_is_closed(void **state)
+{
+    trade_follower follower = plain();
+    trade_signal signal = {
+        .id = 3, .kind = TRADE_CLOSE, .side = VENUE_BUY, .closes = true, .fraction = DEC_ONE};
+    trade_decision decision;
+
+    (void)state;
+    follower.held.id = 4;
+    follower.held.quantity = follower.exits_long = d("0.1");
+    follower.entries_short = d("0.08");
+    decision = decide(&signal, &follower);
+    assert_reason("close of the short", decision.reason, ERROR_NONE);
+    assert_dec("quantity", decision.quantity, "0.08");
+    signal.side = VENUE_SELL;
+    assert_reason("close of the long", decide(&signal, &follower).reason, ERROR_NO_POSITION);
+    /* And back again: the short is being closed as well. */
+    follower.exits_short = d("0.08");
+    signal = open_long();
+    assert_reason("open", decide(&signal, &follower).reason, ERROR_NONE);
 }
 
 static void
@@ -743,6 +771,7 @@ int main(void)
         cmocka_unit_test(
             given_a_copy_when_the_whale_adds_then_the_same_fraction_is_added_as_far_as_funds_go),
         cmocka_unit_test(given_a_copy_when_the_whale_exits_then_its_part_is_closed),
+        cmocka_unit_test(given_a_flip_under_way_when_the_whale_exits_then_the_new_side_is_closed),
         cmocka_unit_test(
             given_every_reason_not_to_open_when_the_whale_exits_then_the_copy_is_closed),
         cmocka_unit_test(given_contracts_when_sized_then_the_contract_size_counts),

@@ -961,7 +961,7 @@ given_holders_when_the_whale_exits_then_copies_and_entries_on_their_way_are_reac
     rows = RUN(query_trade_fanout_holders, id, "1", "0", "1000", "{1}", "t");
     assert_int_equal(PQntuples(rows), 2);
     assert_string_equal(PQgetvalue(rows, 0, 0), "2");
-    assert_string_equal(PQgetvalue(rows, 0, 42), "0.010000000000"); /* own entries */
+    assert_string_equal(PQgetvalue(rows, 0, 42), "0.010000000000"); /* entries, long */
     assert_string_equal(PQgetvalue(rows, 1, 0), "3");
     assert_string_equal(PQgetvalue(rows, 1, 35), "0.010000000000");
     PQclear(rows);

@@ -36,36 +36,34 @@ static int trade_direction(enum venue_side side)
 /* ---- what is there -----------------------------------------------------------------------------
  */
 
-/* The copy with what is on its way, as a magnitude in the direction given; zero or less: none. */
+/*
+ * The copy on one side with what is on its way to and from it. Sides are kept apart: in a flip the
+ * exit of the one and the entry to the other are under way together.
+ */
 static dec trade_holding(const trade_follower *follower, int direction)
 {
-    dec quantity;
+    dec held = direction > 0 ? follower->held.quantity : dec_negate(follower->held.quantity);
+    dec entries = direction > 0 ? follower->entries_long : follower->entries_short;
+    dec exits = direction > 0 ? follower->exits_long : follower->exits_short;
+    dec quantity = dec_most(held, DEC_ZERO);
 
-    if (!dec_add(follower->held.quantity, follower->own_entries, &quantity)) {
+    if (!dec_add(quantity, entries, &quantity) || !dec_sub(quantity, exits, &quantity)) {
         return DEC_ZERO;
     }
-    if (direction < 0) {
-        quantity = dec_negate(quantity);
-    }
-    if (!dec_sub(quantity, follower->own_exits, &quantity)) {
-        return DEC_ZERO;
-    }
-    return quantity;
+    return dec_most(quantity, DEC_ZERO);
 }
 
 /*
  * One-way accounts have one position an instrument: an entry against it would close someone else's
- * copy. The own copy of the other side does not count where an exit that takes all of it is under
- * way (a flip); the claim looks again when that exit has ended.
+ * copy. The own copy of the other side does not count where exits that take all of it are under way
+ * (a flip); the claim looks again when they have ended.
  */
 static bool trade_opposed(const trade_follower *follower, int direction)
 {
-    dec others;
+    dec entries = direction > 0 ? follower->others_short : follower->others_long;
 
-    if (!dec_add(follower->other_quantity, follower->other_entries, &others)) {
-        return true;
-    }
-    return dec_sign(others) * direction < 0 || dec_sign(trade_holding(follower, -direction)) > 0;
+    return dec_sign(follower->other_quantity) * direction < 0 || dec_sign(entries) > 0 ||
+           dec_sign(trade_holding(follower, -direction)) > 0;
 }
 
 /* ---- leverage ----------------------------------------------------------------------------------
@@ -89,7 +87,8 @@ static int trade_leverage(const trade_signal *signal, const trade_follower *foll
         return follower->held.leverage; /* one position, one leverage */
     }
     if (follower->account_leverage > 0 &&
-        (!dec_is_zero(follower->other_quantity) || !dec_is_zero(follower->other_entries))) {
+        (!dec_is_zero(follower->other_quantity) || !dec_is_zero(follower->others_long) ||
+         !dec_is_zero(follower->others_short))) {
         return follower->account_leverage; /* another copy shares the venue's position */
     }
     if (follower->follow_leverage > 0) {

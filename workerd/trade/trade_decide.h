@@ -35,9 +35,10 @@ typedef struct {
     dec loss_today;
     trade_position held; /* the copy of this whale's position */
     dec other_quantity;  /* signed: open copies of other whales on the same instrument */
-    dec own_entries;     /* signed: unfinished entries that copy this whale here */
-    dec own_exits;       /* magnitude: unfinished exits of it */
-    dec other_entries;   /* signed */
+    /* unfinished trades here, by the side of the position that they make or take from */
+    dec entries_long, entries_short; /* that copy this whale */
+    dec exits_long, exits_short;
+    dec others_long, others_short; /* entries that copy others */
 } trade_follower;
 
 typedef struct {

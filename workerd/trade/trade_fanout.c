@@ -61,9 +61,12 @@ enum {
     COLUMN_POSITION_REALISED,
     COLUMN_POSITION_FEES,
     COLUMN_OTHER_QUANTITY,
-    COLUMN_OWN_ENTRIES,
-    COLUMN_OWN_EXITS,
-    COLUMN_OTHER_ENTRIES,
+    COLUMN_ENTRIES_LONG,
+    COLUMN_ENTRIES_SHORT,
+    COLUMN_EXITS_LONG,
+    COLUMN_EXITS_SHORT,
+    COLUMN_OTHERS_LONG,
+    COLUMN_OTHERS_SHORT,
 };
 
 static void trade_fanout_fetch(trade_fanout *fanout);
@@ -162,9 +165,12 @@ static bool trade_read_follower(const PGresult *rows, int row, trade_follower *f
     follower->loss_today = trade_dec_or_zero(rows, row, COLUMN_LOSS_TODAY);
     trade_read_held(rows, row, &follower->held);
     follower->other_quantity = trade_dec_or_zero(rows, row, COLUMN_OTHER_QUANTITY);
-    follower->own_entries = trade_dec_or_zero(rows, row, COLUMN_OWN_ENTRIES);
-    follower->own_exits = trade_dec_or_zero(rows, row, COLUMN_OWN_EXITS);
-    follower->other_entries = trade_dec_or_zero(rows, row, COLUMN_OTHER_ENTRIES);
+    follower->entries_long = trade_dec_or_zero(rows, row, COLUMN_ENTRIES_LONG);
+    follower->entries_short = trade_dec_or_zero(rows, row, COLUMN_ENTRIES_SHORT);
+    follower->exits_long = trade_dec_or_zero(rows, row, COLUMN_EXITS_LONG);
+    follower->exits_short = trade_dec_or_zero(rows, row, COLUMN_EXITS_SHORT);
+    follower->others_long = trade_dec_or_zero(rows, row, COLUMN_OTHERS_LONG);
+    follower->others_short = trade_dec_or_zero(rows, row, COLUMN_OTHERS_SHORT);
     return follower->user_id != 0 &&
            trade_tier_by_name(net_pg_value(rows, row, COLUMN_TIER), &follower->tier);
 }
