@@ -90,7 +90,7 @@ suite_nginx() { make -s all && prove -v tests/nginx; }
 suite_e2e() {
     make -s all
     client_packages
-    node --test --test-reporter=spec tests/e2e/ 2>/dev/null || node --test tests/e2e/
+    node --test tests/e2e/*.test.mjs
 }
 suite_faults() {
     make -s -j"$(nproc)" all tests
@@ -107,7 +107,11 @@ run_tests() {
     for suite in "${suites[@]}"; do
         declare -F "suite_$suite" >/dev/null || die "no such suite: $suite"
         say "suite $suite"
-        if "suite_$suite"; then passed=$((passed + 1)); else failed+=("$suite"); fi
+        set +e # a subshell of its own, not a condition: there, bash would go on after a failure
+        (set -e; "suite_$suite")
+        local status=$?
+        set -e
+        if [ $status -eq 0 ]; then passed=$((passed + 1)); else failed+=("$suite"); fi
     done
     [ ${#failed[@]} -eq 0 ] || printf 'failed suites: %s\n' "${failed[*]}"
     printf '%d passed, %d failed\n' "$passed" "${#failed[@]}"
