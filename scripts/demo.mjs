@@ -60,7 +60,7 @@ async function addFollowers(whaleId) {
 }
 
 function printAddresses() {
-    console.log(`
+    const text = `
   REST and webhook   ${house.urls.http}
   operator           ${house.urls.ops}/health  ${house.urls.ops}/metrics
   paper Binance      ${house.urls.paperHttp}  ${house.urls.paperWs}
@@ -74,7 +74,9 @@ function printAddresses() {
   curl -s -H "X-Telegram-Bot-Api-Secret-Token: $WHALE_WEBHOOK_SECRET" -H 'Content-Type: application/json' $WHALE_HTTP/webhook/telegram \\
     -d '{"update_id":1,"message":{"message_id":1,"date":1,"from":{"id":900000001,"first_name":"Follower1"},"chat":{"id":900000001,"type":"private"},"text":"/positions"}}'
   curl -s $WHALE_OPS_HTTP/health
-`);
+`;
+    console.log(text);
+    fs.writeFileSync(house.at('README'), text);
 }
 
 // One signal, filled for every follower, and each of them sees the position and the trade through REST.

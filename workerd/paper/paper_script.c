@@ -37,6 +37,24 @@ static const paper_leader_row *paper_script_row(const paper_leader *leader, cons
     return NULL;
 }
 
+static bool paper_script_holds(const paper_leader *leader, const char *symbol,
+                               enum paper_position_side side)
+{
+    const paper_leader_row *row = paper_script_row(leader, symbol, side);
+
+    return row != NULL && !dec_is_zero(row->position.amount);
+}
+
+/* A hedged leader moves the leg that it holds, so that one who copies both legs into a one-way
+ * account can follow; where it holds both or none, either. */
+static bool paper_script_short(const paper_leader *leader, const char *symbol, bool drawn)
+{
+    bool holds_long = paper_script_holds(leader, symbol, PAPER_LONG);
+    bool holds_short = paper_script_holds(leader, symbol, PAPER_SHORT);
+
+    return holds_long == holds_short ? drawn : holds_short;
+}
+
 static void paper_script_choose(const paper_leaders *leaders, const paper_leader *leader,
                                 uint64_t *state, paper_move *move)
 {
@@ -45,6 +63,9 @@ static void paper_script_choose(const paper_leaders *leaders, const paper_leader
     const paper_leader_row *row;
 
     move->is_short = paper_random(state, 2) == 1;
+    if (leader->hedge) {
+        move->is_short = paper_script_short(leader, move->symbol->name, move->is_short);
+    }
     row = paper_script_row(leader, move->symbol->name,
                            !leader->hedge   ? PAPER_BOTH
                            : move->is_short ? PAPER_SHORT
