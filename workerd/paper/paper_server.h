@@ -1,6 +1,6 @@
 /*
  * The paper venue put together: market, exchange, journal, replay, leaders, REST and streams on one
- * libuv loop. `paper_role_run` starts one; so does tests/faults/paper_alone.
+ * libuv loop. `paper_role_run` starts one.
  */
 #ifndef WHALE_PAPER_SERVER_H
 #define WHALE_PAPER_SERVER_H
