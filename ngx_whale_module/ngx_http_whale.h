@@ -44,6 +44,7 @@
 #define NGX_HTTP_WHALE_VALUES            28
 #define NGX_HTTP_WHALE_LIST_DEFAULT      20
 #define NGX_HTTP_WHALE_LIST_MAX          100
+#define NGX_HTTP_WHALE_PAGE              500    /* of positions */
 #define NGX_HTTP_WHALE_FRESH_S           300
 #define NGX_HTTP_WHALE_KEY_MAX           128    /* of Idempotency-Key */
 #define NGX_HTTP_WHALE_SECRET_MAX        256    /* of the webhook's secret */
@@ -86,6 +87,11 @@ typedef struct {
 typedef struct {
     ngx_http_whale_kind_e       kind;
 } ngx_http_whale_loc_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                  used;           /* by one of its locations */
+} ngx_http_whale_srv_conf_t;
 
 
 /* ---- who asks ---------------------------------------------------------- */
@@ -293,7 +299,7 @@ ngx_int_t ngx_http_whale_auth_steps(ngx_http_whale_job_t *job,
 enum whale_error ngx_http_whale_auth_check(ngx_http_whale_job_t *job);
 enum whale_error ngx_http_whale_auth_user(ngx_http_whale_identity_t *who,
     const shm_user *user);
-ngx_int_t ngx_http_whale_public_steps(ngx_http_whale_job_t *job);
+ngx_int_t ngx_http_whale_begin_step(ngx_http_whale_job_t *job);
 
 /* once */
 ngx_int_t ngx_http_whale_once_accept(ngx_http_request_t *r,
@@ -422,9 +428,9 @@ ngx_int_t ngx_http_whale_list_begin(ngx_http_request_t *r,
     char **last);
 ngx_http_whale_job_t *ngx_http_whale_list_job(ngx_http_request_t *r);
 
-/* positions: one object each, behind another; returns the end, or NULL */
-u_char *ngx_http_whale_position_rows(u_char *out, const shm_position *positions,
-    ngx_uint_t n);
+/* positions */
+ngx_int_t ngx_http_whale_positions_step(ngx_http_whale_job_t *job,
+    const char *last, ngx_uint_t limit);
 ngx_uint_t ngx_http_whale_position_read(PGresult *rows, shm_position *out,
     ngx_uint_t capacity);
 

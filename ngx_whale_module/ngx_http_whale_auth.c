@@ -243,36 +243,21 @@ ngx_http_whale_bearer(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx,
 }
 
 
-static char *
-ngx_http_whale_timeout_text(ngx_http_request_t *r)
-{
-    u_char  *p;
-
-    p = ngx_pnalloc(r->pool, NGX_INT64_LEN + 1);
-
-    if (p) {
-        *ngx_sprintf(p, "%L", ngx_http_whale_worker.wmcf->config
-                              .web_statement_timeout_ns / 1000000) = '\0';
-    }
-
-    return (char *) p;
-}
-
+/* The first statement of every transaction */
 
 ngx_int_t
-ngx_http_whale_public_steps(ngx_http_whale_job_t *job)
+ngx_http_whale_begin_step(ngx_http_whale_job_t *job)
 {
-    char                   *timeout;
     ngx_http_whale_step_t  *step;
 
-    timeout = ngx_http_whale_timeout_text(job->request);
-    step = ngx_http_whale_db_query(job, begin_public);
-
-    if (timeout == NULL || step == NULL) {
+    step = ngx_http_whale_db_query(job, begin);
+    if (step == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_whale_db_text(step, timeout);
+    ngx_http_whale_db_id(job->request, step,
+                         ngx_http_whale_worker.wmcf->config
+                         .web_statement_timeout_ns / 1000000);
 
     return NGX_OK;
 }
@@ -280,7 +265,7 @@ ngx_http_whale_public_steps(ngx_http_whale_job_t *job)
 
 static ngx_int_t
 ngx_http_whale_telegram_step(ngx_http_whale_job_t *job,
-    ngx_http_whale_identity_t *who, const char *timeout)
+    ngx_http_whale_identity_t *who)
 {
     whale_profile           profile;
     ngx_http_request_t     *r;
@@ -308,7 +293,6 @@ ngx_http_whale_telegram_step(ngx_http_whale_job_t *job,
     ngx_http_whale_db_text(step, profile.language[0] != '\0'
                                  ? NGX_HTTP_WHALE_COPY(profile.language)
                                  : NULL);
-    ngx_http_whale_db_text(step, timeout);
 
 #undef NGX_HTTP_WHALE_COPY
 
@@ -316,12 +300,11 @@ ngx_http_whale_telegram_step(ngx_http_whale_job_t *job,
 }
 
 
-/* The first statements of a user's transaction: become the user, and the gate */
+/* The first statements of a user's transaction: whose it is, and the gate */
 
 ngx_int_t
 ngx_http_whale_auth_steps(ngx_http_whale_job_t *job, ngx_uint_t writes)
 {
-    char                       *timeout;
     ngx_http_request_t         *r;
     ngx_http_whale_ctx_t       *ctx;
     ngx_http_whale_step_t      *step;
@@ -331,8 +314,7 @@ ngx_http_whale_auth_steps(ngx_http_whale_job_t *job, ngx_uint_t writes)
     ctx = ngx_http_get_module_ctx(r, ngx_http_whale_module);
     who = &ctx->who;
 
-    timeout = ngx_http_whale_timeout_text(r);
-    if (timeout == NULL) {
+    if (ngx_http_whale_begin_step(job) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -344,9 +326,8 @@ ngx_http_whale_auth_steps(ngx_http_whale_job_t *job, ngx_uint_t writes)
         }
 
         ngx_http_whale_db_id(r, step, who->user_id);
-        ngx_http_whale_db_text(step, timeout);
 
-    } else if (ngx_http_whale_telegram_step(job, who, timeout) != NGX_OK) {
+    } else if (ngx_http_whale_telegram_step(job, who) != NGX_OK) {
         return NGX_ERROR;
     }
 

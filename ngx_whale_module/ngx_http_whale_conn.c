@@ -270,6 +270,10 @@ ngx_http_whale_conn_explain(ngx_http_whale_conn_t *conn)
 
     reason = PQerrorMessage(conn->pg);
 
+    if (reason[0] == '\0') {
+        reason = "no answer in time";   /* the timer was ours, not libpq's */
+    }
+
     ngx_log_error(NGX_LOG_WARN, ngx_http_whale_pool.log, 0,
                   "whale: Postgres: %*s", strcspn(reason, "\n"), reason);
 }

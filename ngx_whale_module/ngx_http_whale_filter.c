@@ -50,21 +50,43 @@ ngx_http_whale_error_of(ngx_uint_t status)
 }
 
 
+/*
+ * Is the answer one of ours to make?  A request that cannot be parsed never
+ * gets to a location: it counts as ours where its server has one of ours.
+ */
+
+static ngx_uint_t
+ngx_http_whale_is_ours(ngx_http_request_t *r)
+{
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_whale_loc_conf_t  *wlcf;
+    ngx_http_whale_srv_conf_t  *wscf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_whale_module);
+
+    if (wlcf->kind != NGX_HTTP_WHALE_NONE) {
+        return 1;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    wscf = ngx_http_get_module_srv_conf(r, ngx_http_whale_module);
+
+    return wscf->used && r->loc_conf == cscf->ctx->loc_conf;
+}
+
+
 static ngx_int_t
 ngx_http_whale_header_filter(ngx_http_request_t *r)
 {
-    u_char                     *body;
-    size_t                      len;
-    ngx_http_whale_ctx_t       *ctx;
-    ngx_http_whale_loc_conf_t  *wlcf;
+    u_char                *body;
+    size_t                 len;
+    ngx_http_whale_ctx_t  *ctx;
 
     if (r->headers_out.status < NGX_HTTP_BAD_REQUEST || r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_whale_module);
-
-    if (wlcf->kind == NGX_HTTP_WHALE_NONE) {
+    if (!ngx_http_whale_is_ours(r)) {
         return ngx_http_next_header_filter(r);
     }
 

@@ -15,6 +15,7 @@
 
 static void *ngx_http_whale_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_whale_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_whale_create_srv_conf(ngx_conf_t *cf);
 static void *ngx_http_whale_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_whale_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -75,7 +76,7 @@ static ngx_http_module_t  ngx_http_whale_module_ctx = {
     ngx_http_whale_create_main_conf,       /* create main configuration */
     ngx_http_whale_init_main_conf,         /* init main configuration */
 
-    NULL,                                  /* create server configuration */
+    ngx_http_whale_create_srv_conf,        /* create server configuration */
     NULL,                                  /* merge server configuration */
 
     ngx_http_whale_create_loc_conf,        /* create location configuration */
@@ -134,6 +135,13 @@ ngx_http_whale_init_main_conf(ngx_conf_t *cf, void *conf)
 
 
 static void *
+ngx_http_whale_create_srv_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_whale_srv_conf_t));
+}
+
+
+static void *
 ngx_http_whale_create_loc_conf(ngx_conf_t *cf)
 {
     /* kind is not merged: a nested location has no handler either */
@@ -179,6 +187,7 @@ ngx_http_whale_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_whale_loc_conf_t  *wlcf = conf;
 
     ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_whale_srv_conf_t   *wscf;
     ngx_http_whale_main_conf_t  *wmcf;
 
     if (wlcf->kind != NGX_HTTP_WHALE_NONE) {
@@ -191,6 +200,9 @@ ngx_http_whale_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_whale_module);
     wmcf->kinds |= 1u << cmd->offset;
+
+    wscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_whale_module);
+    wscf->used = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 

@@ -13,6 +13,7 @@
 #include "ngx_http_whale.h"
 
 #include "queries.h"
+#include "whale_cursor.h"
 #include "whale_position.h"
 #include "whale_row.h"
 
@@ -23,8 +24,12 @@
 
 
 static ngx_int_t ngx_http_whale_positions_send(ngx_http_request_t *r,
-    const shm_position *positions, ngx_uint_t n, int64_t age_ms);
-static ngx_int_t ngx_http_whale_positions_query(ngx_http_request_t *r);
+    const shm_position *positions, ngx_uint_t n, int64_t age_ms,
+    const char *next);
+static ngx_int_t ngx_http_whale_positions_page(ngx_http_request_t *r,
+    ngx_http_whale_ctx_t *ctx);
+static ngx_int_t ngx_http_whale_positions_query(ngx_http_request_t *r,
+    ngx_http_whale_ctx_t *ctx, const char *last);
 static void ngx_http_whale_positions_done(ngx_http_whale_job_t *job);
 static ngx_int_t ngx_http_whale_positions_stale(ngx_http_request_t *r,
     ngx_http_whale_job_t *job);
@@ -85,12 +90,10 @@ ngx_int_t
 ngx_http_whale_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 {
     shm_user          user;
-    ngx_int_t         rc;
     enum whale_error  error;
 
     if (r->args.len) {
-        return ngx_http_whale_error_text(r, ERROR_BAD_FIELD,
-                                         "This address takes no query.");
+        return ngx_http_whale_positions_page(r, ctx);
     }
 
     /* a user that the segment does not know is made by the transaction */
@@ -100,9 +103,7 @@ ngx_http_whale_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
     {
         ngx_http_whale_count(NGX_HTTP_WHALE_segment_fallbacks_total, 1);
 
-        rc = ngx_http_whale_identify_all(r, ctx);
-
-        return rc == NGX_DECLINED ? ngx_http_whale_positions_query(r) : rc;
+        return ngx_http_whale_positions_query(r, ctx, NULL);
     }
 
     error = ngx_http_whale_auth_user(&ctx->who, &user);
@@ -111,11 +112,52 @@ ngx_http_whale_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
     }
 
     return ngx_http_whale_positions_send(r, ngx_http_whale_found,
-                                         user.position_count, 0);
+                                         user.position_count, 0, NULL);
 }
 
 
-u_char *
+/*
+ * All of a user's positions are one page, unless there are more than
+ * NGX_HTTP_WHALE_PAGE, or fewer were asked for: then pages are Postgres'.
+ */
+
+static ngx_int_t
+ngx_http_whale_positions_page(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
+{
+    char                   *key, *last;
+    ngx_int_t               rc;
+    ngx_http_whale_list_t  *list;
+
+    static const whale_field  fields[] = {
+        { .name = "limit", .kind = WHALE_FIELD_INTEGER, .least = 1,
+          .most = NGX_HTTP_WHALE_PAGE },
+        { .name = "cursor", .kind = WHALE_FIELD_TEXT, .least = 1,
+          .most = WHALE_CURSOR_TEXT_MAX }
+    };
+
+    rc = ngx_http_whale_fields(r, ctx, fields, 2);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    list = ngx_pcalloc(r->pool, sizeof(ngx_http_whale_list_t));
+    if (list == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    list->list = 'p';
+    list->order = 'a';
+
+    rc = ngx_http_whale_list_begin(r, ctx, list, &key, &last);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return ngx_http_whale_positions_query(r, ctx, last);
+}
+
+
+static u_char *
 ngx_http_whale_position_rows(u_char *out, const shm_position *positions,
     ngx_uint_t n)
 {
@@ -153,13 +195,14 @@ ngx_http_whale_position_rows(u_char *out, const shm_position *positions,
 
 static ngx_int_t
 ngx_http_whale_positions_send(ngx_http_request_t *r,
-    const shm_position *positions, ngx_uint_t n, int64_t age_ms)
+    const shm_position *positions, ngx_uint_t n, int64_t age_ms,
+    const char *next)
 {
     u_char      *body, *p;
     size_t       len;
     ngx_uint_t   i;
 
-    len = 128;
+    len = 128 + WHALE_CURSOR_TEXT_MAX;
 
     for (i = 0; i < n; i++) {
         len += positions[i].text_length + WHALE_POSITION_LIVE_MAX + 1;
@@ -173,11 +216,18 @@ ngx_http_whale_positions_send(ngx_http_request_t *r,
     p = ngx_cpymem(body, "{\"items\":[", 10);
     p = ngx_http_whale_position_rows(p, positions, n);
 
-    if (age_ms == 0) {
-        p = ngx_cpymem(p, "],\"next\":null,\"stale\":false,\"age_ms\":0}", 39);
+    if (next) {
+        p = ngx_sprintf(p, "],\"next\":\"%s\"", next);
 
     } else {
-        p = ngx_cpymem(p, "],\"next\":null,\"stale\":true,\"age_ms\":", 36);
+        p = ngx_cpymem(p, "],\"next\":null", 13);
+    }
+
+    if (age_ms == 0) {
+        p = ngx_cpymem(p, ",\"stale\":false,\"age_ms\":0}", 26);
+
+    } else {
+        p = ngx_cpymem(p, ",\"stale\":true,\"age_ms\":", 23);
         p += digits_put((char *) p, age_ms);
         *p++ = '}';
     }
@@ -187,20 +237,52 @@ ngx_http_whale_positions_send(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_whale_positions_query(ngx_http_request_t *r)
+ngx_http_whale_positions_query(ngx_http_request_t *r,
+    ngx_http_whale_ctx_t *ctx, const char *last)
 {
-    ngx_http_whale_job_t  *job;
+    ngx_int_t               rc;
+    ngx_http_whale_job_t   *job;
+    ngx_http_whale_list_t  *list;
+
+    rc = ngx_http_whale_identify_all(r, ctx);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    list = ctx->data;
 
     job = ngx_http_whale_db_job(r, ngx_http_whale_positions_done);
 
     if (job == NULL
         || ngx_http_whale_auth_steps(job, 0) != NGX_OK
-        || ngx_http_whale_db_query(job, positions) == NULL)
+        || ngx_http_whale_positions_step(job, last, list ? list->limit
+                                                         : NGX_HTTP_WHALE_PAGE)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_http_whale_db_submit(job);
+}
+
+
+/* One row more than is shown tells whether there is another page */
+
+ngx_int_t
+ngx_http_whale_positions_step(ngx_http_whale_job_t *job, const char *last,
+    ngx_uint_t limit)
+{
+    ngx_http_whale_step_t  *step;
+
+    step = ngx_http_whale_db_query(job, positions);
+    if (step == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_whale_db_text(step, last);
+    ngx_http_whale_db_id(job->request, step, limit + 1);
+
+    return NGX_OK;
 }
 
 
@@ -269,7 +351,7 @@ ngx_http_whale_position_text(PGresult *rows, int row, shm_position *out,
 }
 
 
-/* Rows of positions.sql, as mirror would have put them into the segment */
+/* The first rows of positions.sql, as mirror would have put them into shm */
 
 ngx_uint_t
 ngx_http_whale_position_read(PGresult *rows, shm_position *out,
@@ -281,10 +363,10 @@ ngx_http_whale_position_read(PGresult *rows, shm_position *out,
     const char    *key;
     shm_position  *position;
 
-    n = PQntuples(rows);
+    n = ngx_min((ngx_uint_t) PQntuples(rows), capacity);
     count = 0;
 
-    for (i = 0; i < n && count < capacity; i++) {
+    for (i = 0; i < n; i++) {
         position = &out[count];
 
         if (!whale_row_id(rows, i, "id", &position->id)
@@ -324,14 +406,19 @@ ngx_http_whale_position_read(PGresult *rows, shm_position *out,
 static void
 ngx_http_whale_positions_done(ngx_http_whale_job_t *job)
 {
-    PGresult            *rows;
-    ngx_int_t            rc;
-    ngx_uint_t           n;
-    shm_position        *positions;
-    enum whale_error     error;
-    ngx_http_request_t  *r;
+    char                    next[WHALE_CURSOR_TEXT_MAX];
+    PGresult               *rows;
+    ngx_int_t               rc;
+    ngx_uint_t              n, limit;
+    whale_cursor            cursor;
+    shm_position           *positions;
+    enum whale_error        error;
+    ngx_http_request_t     *r;
+    ngx_http_whale_ctx_t   *ctx;
+    ngx_http_whale_list_t  *list;
 
     r = job->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_whale_module);
 
     if (job->status != NGX_HTTP_WHALE_DB_OK) {
         ngx_http_whale_resume(r, ngx_http_whale_positions_stale(r, job));
@@ -344,17 +431,32 @@ ngx_http_whale_positions_done(ngx_http_whale_job_t *job)
         return;
     }
 
+    list = ctx->data;
+    limit = list ? list->limit : NGX_HTTP_WHALE_PAGE;
+
     rows = ngx_http_whale_db_result(job, "positions");
     n = PQntuples(rows);
 
-    positions = ngx_palloc(r->pool, (n + 1) * sizeof(shm_position));
+    cursor.list = 'p';
+    cursor.order = 'a';
+    cursor.key[0] = '\0';
+
+    if (n <= limit
+        || !whale_row_id(rows, limit - 1, "id", &cursor.id)
+        || whale_cursor_format(&cursor, next) == 0)
+    {
+        next[0] = '\0';
+    }
+
+    positions = ngx_palloc(r->pool, (limit + 1) * sizeof(shm_position));
     if (positions == NULL) {
         ngx_http_whale_resume(r, ngx_http_whale_error(r, ERROR_INTERNAL));
         return;
     }
 
-    n = ngx_http_whale_position_read(rows, positions, n);
-    rc = ngx_http_whale_positions_send(r, positions, n, 0);
+    n = ngx_http_whale_position_read(rows, positions, ngx_min(n, limit));
+    rc = ngx_http_whale_positions_send(r, positions, n, 0,
+                                       next[0] ? next : NULL);
 
     ngx_http_whale_resume(r, rc);
 }
@@ -372,7 +474,8 @@ ngx_http_whale_positions_stale(ngx_http_request_t *r,
     ctx = ngx_http_get_module_ctx(r, ngx_http_whale_module);
     age = ngx_http_whale_segment.mirror_age;
 
-    if (age > NGX_HTTP_WHALE_SERVED_MS
+    if (r->args.len
+        || age > NGX_HTTP_WHALE_SERVED_MS
         || ngx_http_whale_positions_find(&ctx->who, &user) != SHM_READ_OK)
     {
         return ngx_http_whale_job_error(job);
@@ -384,5 +487,6 @@ ngx_http_whale_positions_stale(ngx_http_request_t *r,
     }
 
     return ngx_http_whale_positions_send(r, ngx_http_whale_found,
-                                         user.position_count, age ? age : 1);
+                                         user.position_count, age ? age : 1,
+                                         NULL);
 }

@@ -407,7 +407,7 @@ ngx_http_whale_bot_whales(ngx_http_request_t *r)
 
     job = ngx_http_whale_db_job(r, ngx_http_whale_bot_whales_done);
 
-    if (job == NULL || ngx_http_whale_public_steps(job) != NGX_OK) {
+    if (job == NULL || ngx_http_whale_begin_step(job) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -488,11 +488,11 @@ ngx_http_whale_bot_price(void *owner, uint32_t slot)
 
 static ngx_int_t
 ngx_http_whale_bot_positions_send(ngx_http_request_t *r,
-    const shm_position *positions, size_t n)
+    const shm_position *positions, size_t n, size_t total)
 {
     shm_price  price;
 
-    whale_screen_positions(&ngx_http_whale_screen, positions, n,
+    whale_screen_positions(&ngx_http_whale_screen, positions, n, total,
                            ngx_http_whale_bot_price, &price,
                            ngx_http_whale_now_ns(),
                            ngx_http_whale_worker.wmcf->config.price_stale_ns);
@@ -530,6 +530,7 @@ ngx_http_whale_bot_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
         && user.position_count <= SHM_USER_POSITIONS_MAX)
     {
         return ngx_http_whale_bot_positions_send(r, ngx_http_whale_shown,
+                                                 user.position_count,
                                                  user.position_count);
     }
 
@@ -539,7 +540,8 @@ ngx_http_whale_bot_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 
     if (job == NULL
         || ngx_http_whale_auth_steps(job, 0) != NGX_OK
-        || ngx_http_whale_db_query(job, positions) == NULL)
+        || ngx_http_whale_positions_step(job, NULL, SHM_USER_POSITIONS_MAX)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -551,6 +553,7 @@ ngx_http_whale_bot_positions(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 static void
 ngx_http_whale_bot_positions_done(ngx_http_whale_job_t *job)
 {
+    int64_t              total;
     PGresult            *rows;
     ngx_uint_t           n;
     shm_position        *positions;
@@ -575,8 +578,12 @@ ngx_http_whale_bot_positions_done(ngx_http_whale_job_t *job)
         return;
     }
 
+    if (!whale_row_id(rows, 0, "total", &total)) {
+        total = 0;
+    }
+
     n = ngx_http_whale_position_read(rows, positions, n);
 
-    ngx_http_whale_resume(r, ngx_http_whale_bot_positions_send(r, positions,
-                                                               n));
+    ngx_http_whale_resume(r, ngx_http_whale_bot_positions_send(r, positions, n,
+                                                               total));
 }

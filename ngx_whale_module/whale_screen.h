@@ -44,10 +44,11 @@ void whale_screen_follow_usage(whale_screen *screen);
 void whale_screen_followed(whale_screen *screen, int64_t whale_id, const char *name,
                            const char *amount);
 
-/* `now_ns` and `stale_ns` as in whale_position_put; prices by slot, with absent ones NULL. */
+/* Of `total` positions the first `count` are at hand. `now_ns` and `stale_ns` as in whale_position_put;
+ * prices by slot, with absent ones NULL. */
 typedef const shm_price *whale_screen_price(void *owner, uint32_t slot);
 void whale_screen_positions(whale_screen *screen, const shm_position *positions, size_t count,
-                            whale_screen_price *price, void *owner, int64_t now_ns,
+                            size_t total, whale_screen_price *price, void *owner, int64_t now_ns,
                             int64_t stale_ns);
 
 /* A line a whale, from rank 1. NULL or empty texts are left out. */

@@ -125,7 +125,7 @@ static void screen_position(whale_screen *screen, const shm_position *position,
 }
 
 void whale_screen_positions(whale_screen *screen, const shm_position *positions, size_t count,
-                            whale_screen_price *price, void *owner, int64_t now_ns,
+                            size_t total, whale_screen_price *price, void *owner, int64_t now_ns,
                             int64_t stale_ns)
 {
     size_t shown = 0;
@@ -136,16 +136,16 @@ void whale_screen_positions(whale_screen *screen, const shm_position *positions,
         return;
     }
     whale_screen_put(screen, "Open positions: ");
-    whale_screen_dec(screen, dec_from_int((int64_t)count));
+    whale_screen_dec(screen, dec_from_int((int64_t)total));
     whale_screen_put(screen, "\\n");
     while (shown < count && screen->length < WHALE_SCREEN_LIST_STOP) {
         screen_position(screen, &positions[shown], price(owner, positions[shown].price_slot),
                         now_ns, stale_ns);
         shown++;
     }
-    if (shown < count) {
+    if (shown < total) {
         whale_screen_put(screen, "\\nand ");
-        whale_screen_dec(screen, dec_from_int((int64_t)(count - shown)));
+        whale_screen_dec(screen, dec_from_int((int64_t)(total - shown)));
         whale_screen_put(screen, " more, in the app");
     }
 }

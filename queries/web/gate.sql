@@ -1,4 +1,4 @@
--- Second statement of a user's request: the user stays set only if the session was not revoked and the account may do
+-- Third statement of a request of a user: the user stays set only if the session was not revoked and the account may do
 -- this. Where not, row-level security shows and takes nothing more in this transaction, whatever follows in it.
 -- $1 the session's epoch (null: signed in by Telegram), $2 whether this is a write
 select id, tier, state, session_epoch as epoch, telegram_id,

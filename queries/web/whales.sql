@@ -9,7 +9,7 @@ left join follows f on f.user_id = whale_user() and f.whale_id = w.id and f.acti
 cross join lateral (select coalesce(case $3::text
          when 'roi_7d' then w.roi_7d when 'roi_30d' then w.roi_30d when 'pnl_7d' then w.pnl_7d when 'pnl_30d' then w.pnl_30d
          when 'win_rate' then w.win_rate when 'followers' then w.followers else w.score end, -1000000000000000)::numeric as key) k
-where ($2::bigint is null or (k.key, w.id) < ($1::numeric, $2::bigint))
+where ($2::bigint is null or k.key < $1::numeric or (k.key = $1::numeric and w.id > $2::bigint))
   and ($4::text is null or w.venue = $4::text)
   and ($5::text is null or w.rank = $5::whale_rank)
   and ($6::text is null or w.status = $6::data_status)
@@ -17,5 +17,5 @@ where ($2::bigint is null or (k.key, w.id) < ($1::numeric, $2::bigint))
   and ($8::numeric is null or w.roi_30d >= $8::numeric)
   and ($9::numeric is null or w.win_rate >= $9::numeric)
   and ($10::boolean is not true or f.id is not null)
-order by k.key desc, w.id desc
+order by k.key desc, w.id
 limit $11::integer

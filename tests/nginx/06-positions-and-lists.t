@@ -82,6 +82,18 @@ subtest 'from Postgres, while shared memory holds no users' => sub {
     like($json->{items}[1]{whale_name}, qr/\AÜnïcödé "quoted"/, 'a long name is there');
 };
 
+subtest 'in pages, where pages are asked for' => sub {
+    my (@seen, $cursor, $pages);
+    do {
+        my $json = $whale->get("$address?limit=2" . ($cursor ? "&cursor=$cursor" : ''), $ann)->json;
+        push @seen, map { $_->{id} } @{ $json->{items} };
+        $cursor = $json->{next};
+    } while ($cursor && ++$pages < 100);
+    is(scalar @seen, scalar @rows, 'each position once');
+    is_deeply(\@seen, [sort { $a <=> $b } @seen], 'oldest first');
+    refused($whale->get("$address?cursor=dGQ6NQ", $ann), 400, 'bad_cursor', 'a cursor of another list');
+};
+
 subtest 'from shared memory' => sub {
     $whale->shm('mirror ' . $whale->conninfo('whale_worker'));
     my $before = fallbacks();
@@ -91,7 +103,7 @@ subtest 'from shared memory' => sub {
     is($whale->get($address, $bob)->body, '{"items":[],"next":null,"stale":false,"age_ms":0}', 'nobody else\'s');
     is(fallbacks(), $before, 'without a statement');
     is($whale->request(method => 'HEAD', path => $address, headers => $whale->headers_for($bob))->header('Content-Length'), 49, 'HEAD tells the length');
-    refused($whale->get("$address?limit=5", $ann), 400, 'bad_field', 'a query is not taken');
+    refused($whale->get("$address?$_", $ann), 400, 'bad_field', "?$_ is not taken") for 'limit=0', 'limit=x', 'symbol=BTCUSDT', 'order=asc';
     refused($whale->post($address, $ann, {}), 405, 'method_not_allowed', 'nor a POST');
 };
 
@@ -144,6 +156,17 @@ subtest 'more positions than a user has in shared memory' => sub {
     is(fallbacks(), $before + 1, 'by a statement');
     is(scalar @{ $whale->get($address, $ann)->json->{items} }, @rows, 'the others are not touched by that');
     is(fallbacks(), $before + 1, '... and need none');
+
+    my $all = $answer->json->{items};
+    my (@seen, $cursor);
+    do {
+        my $json = $whale->get("$address?limit=100" . ($cursor ? "&cursor=$cursor" : ''), $rich)->json;
+        push @seen, @{ $json->{items} };
+        $cursor = $json->{next};
+    } while ($cursor && @seen < 1000);
+    is_deeply([map { $_->{id} } @seen], [map { $_->{id} } @$all], 'page by page they are the same');
+    refused($whale->get("$address?cursor=$_", $rich), 400, 'bad_cursor', "cursor=$_") for 'AAAA', $whale->get('/api/v1/whales?limit=1', $rich)->json->{next};
+    is_deeply([map { $_->{id} } @{ $whale->get("$address?limit=2", $ann)->json->{items} }], [1, 2], 'fewer may be asked for');
 };
 
 subtest 'a mirror that died' => sub {
