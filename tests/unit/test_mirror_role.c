@@ -315,6 +315,27 @@ static void given_signals_when_it_is_restarted_then_each_is_told_once(void **sta
     assert_int_equal(role_stop(mirror, SIGTERM), 0);
 }
 
+/* A signal that is newer than a transaction still running is found twice: at start, and by
+ * following. */
+static void given_a_signal_that_start_and_changes_both_show_then_it_is_told_once(void **state)
+{
+    PGconn *other = PQconnectdb(database_conninfo);
+    pid_t mirror;
+
+    (void)state;
+    PQclear(PQexec(other, "begin; select pg_current_xact_id()"));
+    add_signal(5);
+    mirror = role_start(mirror_role_run, &config);
+    eventually(told(5) == 1);
+    eventually(shm_users_loaded(reader));
+    PQclear(PQexec(other, "commit"));
+    PQfinish(other);
+    add_signal(6);
+    eventually(told(6) == 1);
+    assert_int_equal(told(5), 1);
+    assert_int_equal(role_stop(mirror, SIGTERM), 0);
+}
+
 static void given_whales_when_loaded_then_the_page_is_json_and_follows(void **state)
 {
     static char text[SHM_WHALES_TEXT_MAX + 1];
@@ -367,6 +388,7 @@ int main(void)
         MIRROR_TEST(given_no_price_slot_when_feed_makes_one_then_the_position_finds_it),
         MIRROR_TEST(given_more_positions_than_fit_when_loaded_then_readers_are_sent_to_postgres),
         MIRROR_TEST(given_signals_when_it_is_restarted_then_each_is_told_once),
+        MIRROR_TEST(given_a_signal_that_start_and_changes_both_show_then_it_is_told_once),
         MIRROR_TEST(given_whales_when_loaded_then_the_page_is_json_and_follows),
         MIRROR_TEST(given_a_wrong_segment_when_verified_then_it_is_found),
     };

@@ -450,6 +450,30 @@ static void given_two_watchers_when_a_whale_moves_then_there_is_one_signal(void 
     assert_int_equal(role_stop(two, SIGTERM), 0);
 }
 
+static void given_a_whale_that_another_reads_when_due_then_it_is_left_alone(void **state)
+{
+    pid_t watch;
+
+    (void)state;
+    show_amounts("1", "0");
+    database_run("update whales set owner = 'another', lease_until = now() + interval '1 hour'");
+    database_run("insert into whales (venue, leader_id) values ('binance', '999')");
+    watch = role_start(watch_role_run, &config);
+    for (int i = 0; i < 3; i++) { /* the other whale is read again and again */
+        database_run("update whales set last_good_at = null where leader_id = '999'");
+        eventually_value("t",
+                         "select last_good_at is not null from whales where leader_id = '999'");
+    }
+    assert_string_equal(database_value("select owner || ' ' || (last_good_at is null) from whales "
+                                       "where leader_id = '" LEADER "'"),
+                        "another true");
+    /* until that one's lease has ended */
+    database_run("update whales set lease_until = now() - interval '1 second'");
+    eventually_value("t",
+                     "select last_good_at is not null from whales where leader_id = '" LEADER "'");
+    assert_int_equal(role_stop(watch, SIGTERM), 0);
+}
+
 static void given_a_stopped_watcher_when_it_ended_then_its_whales_are_free(void **state)
 {
     pid_t watch = watch_from("1", "0");
@@ -523,6 +547,8 @@ int main(void)
         cmocka_unit_test_setup(given_a_gap_when_read_again_then_only_what_is_less_is_told,
                                fresh_whale),
         cmocka_unit_test_setup(given_two_watchers_when_a_whale_moves_then_there_is_one_signal,
+                               fresh_whale),
+        cmocka_unit_test_setup(given_a_whale_that_another_reads_when_due_then_it_is_left_alone,
                                fresh_whale),
         cmocka_unit_test_setup(given_a_stopped_watcher_when_it_ended_then_its_whales_are_free,
                                fresh_whale),
