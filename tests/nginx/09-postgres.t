@@ -173,6 +173,8 @@ subtest 'nobody waits for ever' => sub {
     $whale->wait_for('busy connections', sub { part()->{busy} == 2 });
     refused($whale->get($me, $ann), 'overloaded', 'not in the queue');
     refused($_->read_answer, 'unavailable', 'not for a statement') for @slow;
+    $whale->wait_for('Postgres to give up too', sub { $whale->sql("select count(*) from pg_stat_activity where usename = 'whale_web'") <= 2 });
+    pass('nor does Postgres for what nobody waits for');
     $whale->release($holder);
     pool_is_whole('after that');
     configure();
