@@ -1,11 +1,13 @@
 // Public clients trade on the paper venue over real sockets: what they read is what they would read from Binance.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHmac, webcrypto } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import ccxt from 'ccxt';
 import { USDMClient } from 'binance';
 import WebSocket from 'ws';
 import { until, venue as open } from './paper-venue.mjs';
+
+globalThis.crypto ??= webcrypto; // Node 18 lacks the global that the binance client signs with
 
 const symbol = 'BTC/USDT:USDT';
 let venue;

@@ -14,6 +14,7 @@
 
 #define PAPER_READ_SIZE (16 * 1024)
 #define PAPER_OUT_STEP 4096
+#define PAPER_SEND_BUFFER (256 * 1024)  /* the kernel's, a client */
 #define PAPER_IGNORED_MAX (1024 * 1024) /* bytes behind our close frame */
 #define PAPER_READS_MAX 8               /* in one turn, then others have theirs */
 
@@ -149,7 +150,8 @@ static ssize_t paper_ws_send(wslay_event_context_ptr ws, const uint8_t *data, si
 
 static void paper_client_control(paper_client *client)
 {
-    if (!client->dead && wslay_event_want_write(client->ws) && wslay_event_send(client->ws) != 0) {
+    if (!client->dead && !client->closing && wslay_event_want_write(client->ws) &&
+        wslay_event_send(client->ws) != 0) {
         paper_client_drop(client);
         return;
     }
@@ -213,15 +215,26 @@ static void paper_ws_message(wslay_event_context_ptr ws,
     }
 }
 
+/* A frame that wslay cannot even begin to read: it would say goodbye without a reason. */
+static void paper_client_malformed(paper_client *client)
+{
+    char *at = paper_client_room(client, 4);
+
+    if (at != NULL) {
+        memcpy(at, "\x88\x02\x03\xea", 4); /* close, 1002 */
+        client->closing = true;
+    }
+}
+
 /* What was read, through wslay. */
 static void paper_client_feed(paper_client *client, const char *data, size_t length)
 {
     client->in = data;
     client->in_length = length;
-    while (!client->dead && client->in_length > 0 && wslay_event_want_read(client->ws)) {
+    while (!client->dead && !client->closing && client->in_length > 0 &&
+           wslay_event_want_read(client->ws)) {
         if (wslay_event_recv(client->ws) != 0) {
-            paper_client_drop(client);
-            return;
+            paper_client_malformed(client);
         }
         paper_client_control(client);
     }
@@ -292,10 +305,13 @@ bool paper_client_open(paper_client *client, uv_loop_t *loop, const char *extra,
         .send_callback = paper_ws_send,
         .on_msg_recv_callback = paper_ws_message,
     };
+    const int send_buffer = PAPER_SEND_BUFFER;
 
     if (wslay_event_context_server_init(&client->ws, &callbacks, client) != 0) {
         return false;
     }
+    /* Without a bound of our own the kernel would keep megabytes for each who does not read. */
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
     wslay_event_config_set_max_recv_msg_length(client->ws, PAPER_CLIENT_IN_MAX);
     if (uv_poll_init(loop, &client->poll, client->fd) != 0) {
         wslay_event_context_free(client->ws);
