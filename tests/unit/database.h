@@ -2,7 +2,8 @@
  * A private Postgres and roles in processes of their own, for tests that need them.
  *
  * Promises: the server lives in a temporary directory on a Unix socket and is gone after
- * database_stop; roles are killed with the test; nothing here asserts a time: `eventually` waits
+ * database_stop, or soon after a test that was killed; roles are killed with the test; nothing here
+ * asserts a time: `eventually` waits
  * for a condition and fails the test only after EVENTUALLY_S.
  */
 #ifndef WHALE_TESTS_DATABASE_H
@@ -12,6 +13,7 @@
 #include "migrations.h"
 #include "workerd/role.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -32,6 +34,7 @@
 
 static char database_directory[64], database_conninfo[256], database_segment[64];
 static PGconn *database;
+static pid_t database_keeper;
 
 /* The tree's root: where tests are run, or where this program was built. */
 __attribute__((unused)) static const char *database_root(void)
@@ -112,15 +115,41 @@ static void database_silence(void *owner, const char *message)
     (void)message;
 }
 
+/* Removes the server when nobody holds the other end of the pipe any more: we, and our roles. */
+static void database_keep(void)
+{
+    int ends[2];
+    char byte;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0); /* not into the server */
+    fflush(NULL);
+    database_keeper = fork();
+    assert_true(database_keeper >= 0);
+    if (database_keeper == 0) {
+        char command[PATH_MAX + 128];
+
+        setsid(); /* whoever kills our group spares it */
+        close(ends[1]);
+        while (read(ends[0], &byte, 1) > 0) {
+        }
+        snprintf(command, sizeof(command),
+                 "%s/tests/support/postgres.sh clean %s >/dev/null 2>&1; rm -f %s", database_root(),
+                 database_directory, database_segment);
+        _exit(system(command) != 0);
+    }
+    close(ends[0]);
+}
+
 /* A server without a schema. */
 __attribute__((unused)) static void database_start(void)
 {
     snprintf(database_directory, sizeof(database_directory), "/tmp/whale-test-XXXXXX");
     assert_non_null(mkdtemp(database_directory));
+    snprintf(database_segment, sizeof(database_segment), "/dev/shm/whale-test-%d", (int)getpid());
+    database_keep();
     database_command("start");
     snprintf(database_conninfo, sizeof(database_conninfo), "host=%s dbname=whale user=whale",
              database_directory);
-    snprintf(database_segment, sizeof(database_segment), "/dev/shm/whale-test-%d", (int)getpid());
     database = PQconnectdb(database_conninfo);
     assert_int_equal(PQstatus(database), CONNECTION_OK);
     PQsetNoticeProcessor(database, database_silence, NULL);
@@ -143,6 +172,8 @@ __attribute__((unused)) static void database_stop(void)
 {
     PQfinish(database);
     database = NULL;
+    kill(database_keeper, SIGKILL);
+    waitpid(database_keeper, NULL, 0);
     database_command("clean");
     unlink(database_segment);
 }
