@@ -2,11 +2,11 @@
 /*
  * What the parts of the module share.
  *
- *   module    directives, keys, a worker's life
+ *   module    directives, a worker's life; secrets: keys from files
  *   api       routes, the request's own state, bodies
  *   respond   answers and errors; filter: errors that nginx itself makes
  *   auth      who asks, and the statements that say so to Postgres
- *   db, conn  the pool and its connections
+ *   db        the pool; connect, conn: its connections, and what runs on them
  *   once      Idempotency-Key and update_id: a write that is asked for twice happens once
  *   segment   shared memory
  *   stats     counters of requests, in a zone of our own
@@ -131,6 +131,7 @@ typedef struct {
     const char                 *values[NGX_HTTP_WHALE_VALUES];
     int                         lengths[NGX_HTTP_WHALE_VALUES];
     int                         formats[NGX_HTTP_WHALE_VALUES];
+    ngx_uint_t                  broken;     /* a value is missing: not sent */
 } ngx_http_whale_step_t;
 
 
@@ -183,6 +184,7 @@ void ngx_http_whale_db_id(ngx_http_request_t *r, ngx_http_whale_step_t *step,
 void ngx_http_whale_db_bytes(ngx_http_whale_step_t *step, const void *value,
     size_t len);
 ngx_int_t ngx_http_whale_db_submit(ngx_http_whale_job_t *job);
+void ngx_http_whale_db_go_on(ngx_http_whale_job_t *job);
 ngx_uint_t ngx_http_whale_db_submitting(void);
 void ngx_http_whale_db_again(ngx_http_whale_job_t *job,
     ngx_http_whale_job_pt handler);
@@ -247,6 +249,10 @@ typedef struct {
 
 extern ngx_http_whale_worker_t  ngx_http_whale_worker;
 
+
+/* secrets */
+ngx_int_t ngx_http_whale_read_keys(ngx_conf_t *cf,
+    ngx_http_whale_main_conf_t *wmcf);
 
 /* api */
 ngx_int_t ngx_http_whale_api_handler(ngx_http_request_t *r);
@@ -397,6 +403,7 @@ ngx_int_t ngx_http_whale_follow_change(ngx_http_request_t *r,
 ngx_int_t ngx_http_whale_unfollow(ngx_http_request_t *r,
     ngx_http_whale_ctx_t *ctx);
 ngx_int_t ngx_http_whale_operator_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_whale_metrics(ngx_http_request_t *r);
 ngx_int_t ngx_http_whale_webhook_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_whale_bot_sentence(ngx_http_request_t *r,
     enum whale_error error);

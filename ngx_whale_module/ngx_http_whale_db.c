@@ -185,7 +185,8 @@ void
 ngx_http_whale_db_text(ngx_http_whale_step_t *step, const char *value)
 {
     if (step->n == NGX_HTTP_WHALE_VALUES) {
-        return;     /* the statement will be refused for the missing value */
+        step->broken = 1;
+        return;
     }
 
     step->values[step->n] = value;
@@ -203,9 +204,12 @@ ngx_http_whale_db_id(ngx_http_request_t *r, ngx_http_whale_step_t *step,
 
     p = ngx_pnalloc(r->pool, NGX_INT64_LEN + 1);
 
-    if (p) {
-        *ngx_sprintf(p, "%L", value) = '\0';
+    if (p == NULL) {
+        step->broken = 1;       /* null would mean something else */
+        return;
     }
+
+    *ngx_sprintf(p, "%L", value) = '\0';
 
     ngx_http_whale_db_text(step, (char *) p);
 }
@@ -215,6 +219,11 @@ void
 ngx_http_whale_db_bytes(ngx_http_whale_step_t *step, const void *value,
     size_t len)
 {
+    if (step->n == NGX_HTTP_WHALE_VALUES) {
+        step->broken = 1;
+        return;
+    }
+
     ngx_http_whale_db_text(step, value);
 
     step->lengths[step->n - 1] = len;
@@ -266,13 +275,22 @@ ngx_http_whale_db_again(ngx_http_whale_job_t *job,
 
 
 /*
- * Sends the steps, or waits for a connection.  The request is suspended; the
- * handler is called once, perhaps before this returns.  Always NGX_DONE.
+ * Sends the steps, or waits for a connection.  NGX_DONE: the request is
+ * suspended, and the handler is called once, perhaps before this returns.
+ * Else nothing has happened, for lack of memory.
  */
 
 ngx_int_t
 ngx_http_whale_db_submit(ngx_http_whale_job_t *job)
 {
+    ngx_uint_t  i;
+
+    for (i = 0; i < job->nsteps; i++) {
+        if (job->steps[i].broken) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
     if (job->conn) {
         ngx_http_whale_conn_send(job->conn, job);
         return NGX_DONE;
@@ -285,6 +303,21 @@ ngx_http_whale_db_submit(ngx_http_whale_job_t *job)
     ngx_http_whale_pool.submitting = 0;
 
     return NGX_DONE;
+}
+
+
+/* The same of another round trip, for handlers, which return nothing */
+
+void
+ngx_http_whale_db_go_on(ngx_http_whale_job_t *job)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_whale_db_submit(job);
+
+    if (rc != NGX_DONE) {
+        ngx_http_whale_resume(job->request, rc);
+    }
 }
 
 

@@ -1,6 +1,7 @@
 
 /*
- * What the pool (db.c) and its connections (conn.c) share.
+ * What the pool (db.c), its connections (connect.c) and what runs on them
+ * (conn.c) share.
  */
 
 
@@ -67,14 +68,21 @@ typedef struct {
 extern ngx_http_whale_pool_t  ngx_http_whale_pool;
 
 
-/* conn.c */
+/* connect.c */
 void ngx_http_whale_conn_connect(ngx_http_whale_conn_t *conn);
+void ngx_http_whale_conn_close(ngx_http_whale_conn_t *conn);
+void ngx_http_whale_conn_lost(ngx_http_whale_conn_t *conn);
+void ngx_http_whale_conn_timer(ngx_http_whale_conn_t *conn, ngx_msec_t ms,
+    ngx_uint_t cancelable);
+
+/* conn.c */
+void ngx_http_whale_conn_read_handler(ngx_event_t *ev);
+void ngx_http_whale_conn_write_handler(ngx_event_t *ev);
 void ngx_http_whale_conn_send(ngx_http_whale_conn_t *conn,
     ngx_http_whale_job_t *job);
 void ngx_http_whale_conn_abandon(ngx_http_whale_conn_t *conn);
-void ngx_http_whale_conn_close(ngx_http_whale_conn_t *conn);
 
-/* db.c, called by conn.c */
+/* db.c, called by both */
 void ngx_http_whale_db_ready(ngx_http_whale_conn_t *conn);
 void ngx_http_whale_db_finished(ngx_http_whale_job_t *job,
     ngx_http_whale_db_e status);

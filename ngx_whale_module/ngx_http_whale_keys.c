@@ -323,7 +323,7 @@ ngx_http_whale_key_admitted(ngx_http_whale_job_t *job)
 
     job->hold = (ctx->once_key != NULL);
 
-    (void) ngx_http_whale_db_submit(job);
+    ngx_http_whale_db_go_on(job);
 }
 
 

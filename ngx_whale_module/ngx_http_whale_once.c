@@ -240,7 +240,7 @@ ngx_http_whale_write_finish(ngx_http_whale_job_t *job, ngx_uint_t status,
         ngx_http_whale_db_text(step, text);
     }
 
-    (void) ngx_http_whale_db_submit(job);
+    ngx_http_whale_db_go_on(job);
 }
 
 

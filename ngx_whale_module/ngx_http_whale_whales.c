@@ -13,6 +13,16 @@
 static void ngx_http_whale_one_done(ngx_http_whale_job_t *job);
 
 
+/* A letter an order: of "roi_7d" and "roi_30d" the digit tells which */
+
+static char
+ngx_http_whale_order_letter(const char *order)
+{
+    return ngx_strlen(order) > 5 && order[4] == '7' ? order[0] - ('a' - 'A')
+                                                    : order[0];
+}
+
+
 ngx_int_t
 ngx_http_whale_list(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 {
@@ -58,15 +68,8 @@ ngx_http_whale_list(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 
     list->query = "whales";
     list->list = 'w';
+    list->order = ngx_http_whale_order_letter(order);
     list->keyed = 1;
-
-    /* a letter an order: of "roi_7d" and "pnl_7d" the digit tells which */
-
-    list->order = order[0];
-
-    if (value[ORDER].length > 5 && order[4] == '7') {
-        list->order -= 'a' - 'A';
-    }
 
     rc = ngx_http_whale_list_begin(r, ctx, list, &key, &last);
     if (rc != NGX_DECLINED) {
