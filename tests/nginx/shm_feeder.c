@@ -53,8 +53,12 @@ static dec number(const char *text)
 
 static bool create(void)
 {
-    const shm_options options = {
-        .instruments = 256, .users = 1024, .positions = 8192, .signals = 256, .mode = 0644, .group = -1};
+    const shm_options options = {.instruments = 256,
+                                 .users = 1024,
+                                 .positions = 8192,
+                                 .signals = 256,
+                                 .mode = 0644,
+                                 .group = -1};
     char error[256];
 
     shm_close(segment);
@@ -97,12 +101,17 @@ static bool publish(char *words[])
 {
     uint32_t slot;
     const int64_t now = clock_now_ns() - atoll(words[7]) * 1000000;
-    const shm_price price = {
-        .bid = number(words[2]), .ask = number(words[3]), .last = number(words[4]),
-        .mark = number(words[5]), .funding = number(words[6]),
-        .bid_size = DEC_ONE, .ask_size = DEC_ONE,
-        .exchange_time_ns = now - 5000000, .receive_time_ns = now,
-        .source = SHM_SOURCE_WS, .flags = (uint32_t)atoi(words[8])};
+    const shm_price price = {.bid = number(words[2]),
+                             .ask = number(words[3]),
+                             .last = number(words[4]),
+                             .mark = number(words[5]),
+                             .funding = number(words[6]),
+                             .bid_size = DEC_ONE,
+                             .ask_size = DEC_ONE,
+                             .exchange_time_ns = now - 5000000,
+                             .receive_time_ns = now,
+                             .source = SHM_SOURCE_WS,
+                             .flags = (uint32_t)atoi(words[8])};
 
     if (!shm_price_claim(segment, words[1], strlen(words[1]), &slot)) {
         return false;
@@ -123,11 +132,14 @@ static bool put_user(char *words[])
         return false;
     }
     user_count = at == user_count ? user_count + 1 : user_count;
-    users[at].user = (shm_user){.id = id, .telegram_id = atoll(words[2]),
-                                .session_epoch = atoll(words[3]), .tier = (uint32_t)atoi(words[4]),
+    users[at].user = (shm_user){.id = id,
+                                .telegram_id = atoll(words[2]),
+                                .session_epoch = atoll(words[3]),
+                                .tier = (uint32_t)atoi(words[4]),
                                 .flags = (uint32_t)atoi(words[5]),
                                 .balance_total = number(words[6]),
-                                .balance_available = number(words[7]), .version = 1};
+                                .balance_available = number(words[7]),
+                                .version = 1};
     return shm_user_put(segment, &users[at].user, users[at].positions);
 }
 
