@@ -40,6 +40,13 @@ subtest 'a good configuration' => sub {
     my ($fine, $said) = nginx_says($good);
     ok($fine, 'is accepted') or diag $said;
     is($said, '', 'without a word');
+    ok(!-e $whale->{shm}, 'and a test of it leaves nothing behind');
+    for my $more ("whale_hosts 2;\nwhale_web_queue_timeout 1s500ms;", "whale_log_level debug;\nwhale_paper on;\nwhale_paper_listen 127.0.0.1:9000;", "whale_paper_replay /a;\nwhale_paper_replay /b;") {
+        ($fine, $said) = nginx_says("$good$more\n");
+        ok($fine, $more =~ s/\n/ /r) or diag $said;
+    }
+    ($fine, $said) = nginx_says("whale_hosts 2;\n", "load_module @{[Whale::module()]};\npid $dir/nginx/t.pid;\nevents {}\nhttp { access_log off; include $dir/whale.conf; server { listen 127.0.0.1:$whale->{port}; } }\n");
+    ok($fine, 'a server that only loads the module needs no keys') or diag $said;
 };
 
 subtest 'nginx and workerd refuse the same, in the same words' => sub {
@@ -56,6 +63,9 @@ subtest 'nginx and workerd refuse the same, in the same words' => sub {
         ['a venue without an address', 'whale_venue okx:usdm rest=nowhere stream=ws://127.0.0.1:1;', qr/"whale_venue"/],
         ['a missing semicolon', 'whale_web_queue 1', qr/unexpected end of file|is not terminated/],
         ['a quote that does not end', 'whale_host_name "a;', qr/unexpected end of file/],
+        ['a venue named twice', 'whale_venue binance:usdm rest=http://x stream=ws://x;', 'duplicate venue "binance:usdm" in "whale_venue" directive'],
+        ['a variable', 'whale_log_level $host;', 'variables are not supported in "whale_log_level" directive'],
+        ['a block', 'whale_hosts {', 'directive "whale_hosts" is not terminated by ";"'],
         ['a directive of a location', 'whale_api;', qr/whale_api/],
     );
     for my $case (@cases) {
@@ -96,6 +106,14 @@ subtest 'directives in the wrong place' => sub {
     my $twice = $conf =~ s/whale_api;/whale_api; whale_webhook;/r;
     (undef, $said) = nginx_says($good, $twice);
     like($said, qr{"whale_webhook" .* in \Q$dir/nginx.conf\E:\d+\z}, 'two endpoints in one location');
+
+    my $again = $conf =~ s/whale_api;/whale_api; whale_api;/r;
+    (undef, $said) = nginx_says($good, $again);
+    like($said, qr{\A"whale_api" directive is duplicate in \Q$dir/nginx.conf\E:\d+\z}, 'one endpoint twice');
+
+    my $outside = $conf =~ s/(events \{)/whale_shm \/x;\n$1/r;
+    (undef, $said) = nginx_says($good, $outside);
+    like($said, qr{\A"whale_shm" directive is not allowed here in \Q$dir/nginx.conf\E:\d+\z}, 'a setting outside of http');
 
     my $argument = $conf =~ s/whale_api;/whale_api on;/r;
     (undef, $said) = nginx_says($good, $argument);
@@ -146,6 +164,10 @@ subtest 'the database of nginx' => sub {
     ($fine, $said) = nginx_says($with->('host=/x pasword=hunter2'));
     ok(!$fine, 'a misspelt option is refused');
     unlike($said, qr/hunter2/, '... without repeating the string, which may hold a password');
+    ($fine, $said) = nginx_says($with->('host=/x password=hunter2'));
+    ok(!$fine, 'a password is refused: it has a file of its own');
+    like($said, qr/"whale_web_database_password_file"/, '... which is named');
+    unlike($said, qr/hunter2/, '... unlike the password');
     for my $database ('hostaddr=10.0.0.1 dbname=whale', 'host=10.0.0.1', 'host=/run/postgresql', 'dbname=whale') {
         ($fine, $said) = nginx_says($with->($database));
         ok($fine, "$database is taken") or diag $said;

@@ -64,6 +64,7 @@ subtest 'addresses' => sub {
     refused(price('binance/usdm/btcusdt'), 404, 'not_found', 'symbols are written as the venue writes them');
     refused(price('binance/usdm/' . 'A' x 200), 404, 'not_found', 'a symbol longer than any');
     refused(price('binance/usdm/' . 'A' x 4000), 404, 'not_found', 'a symbol longer than any buffer');
+    refused(price($_), 404, 'not_found', $_) for 'binance/usdm/BTC%2FUSDT', 'binance:usdm/x/BTCUSDT', 'nope/usdm/BTCUSDT', '../../etc/passwd';
     refused(price('binance/usdm/A%00B'), 400, 'bad_request', 'a NUL, which nginx itself refuses');
     refused(price('binance/usdm/%zz'), 400, 'bad_request', 'an escape that is none');
     refused(price('binance/usdm/BTCUSDT?x=1'), 400, 'bad_field', 'a query, which this address does not take');

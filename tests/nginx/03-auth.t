@@ -167,6 +167,39 @@ subtest 'sessions against the segment' => sub {
     $whale->shm('loaded off');
 };
 
+subtest 'credentials that were seen before' => sub {
+    # the worker may remember what it found of these very bytes; that must change nothing
+    my $positions = '/api/v1/trades/positions';
+    my $began = time;
+    my $data = init_data($token, $user, auth_date => $began);
+    is($whale->get($positions, by($data))->status, 200, 'good data, again and again') for 1 .. 3;
+    for my $at (0, 20, length($data) - 1) {
+        my $changed = $data;
+        substr($changed, $at, 1) = substr($changed, $at, 1) eq 'a' ? 'b' : 'a';
+        refused($whale->get($positions, by($changed)), 'init_data_invalid', "one letter at $at is another");
+    }
+    $whale->set_clock($began + 24 * 3600 - 2);
+    is($whale->get($positions, by($data))->status, 200, 'it is good for a day here');
+    $whale->set_clock($began + 24 * 3600 + 2);
+    refused($whale->get($positions, by($data)), 'init_data_stale', '... and no longer, however often it was seen');
+    $whale->set_clock(0);
+    my $session = $whale->token($ann);
+    is($whale->get($positions, $session)->status, 200, 'the same of a session') for 1 .. 3;
+    $whale->set_clock(time + 3601);
+    refused($whale->get($positions, $session), 'session_invalid', '... that ends');
+    $whale->set_clock(0);
+    is($whale->get($positions, $session)->status, 200, '... with the hour');
+    $whale->sql("update users set session_epoch = session_epoch + 1 where id = $ann->{id}");
+    refused($whale->get($positions, $session), 'session_invalid', '... or is revoked');
+    $whale->sql("insert into whales (venue, leader_id) values ('binance', 'L')");
+    refused($whale->post('/api/v1/whales/1/follow', $session, {}), 'session_invalid', '... and then writes nothing');
+    is($whale->sql('select count(*) from follows'), 0, '... nothing at all');
+    is($whale->get('/api/v1/users/me/api-keys', by(init_data($token, $user, auth_date => time - 400)))->status, 200, 'what is too old for keys still reads');
+    my $old = by(init_data($token, $user, auth_date => time - 400));
+    is($whale->get($positions, $old)->status, 200, 'seen as good enough for reading');
+    refused($whale->post('/api/v1/users/me/api-keys', $old, {}), 'init_data_stale', '... it is not so for keys');
+};
+
 subtest 'accounts that may not' => sub {
     my $banned = $whale->add_user(state => 'BANNED');
     my $suspended = $whale->add_user(state => 'SUSPENDED');

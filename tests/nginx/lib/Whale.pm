@@ -311,12 +311,13 @@ sub finish {
     ok($stopped, 'contract: nginx ended when told to, and left no process');
     is(join("\n", @bad), '', 'contract: no alert, no crash and no sanitizer in the log') or diag substr $log, -4000;
     $self->clean;
-    delete $running{$self};
     return;
 }
 
+# The end without a word, for what is no test.
 sub clean {
     my ($self) = @_;
+    delete $running{$self};
     $self->stop('KILL');
     $self->stop_segment;
     $self->release($_) for keys %{ $self->{holders} // {} };
