@@ -24,10 +24,14 @@ paper_order *paper_order_get(const paper_exchange *exchange, int64_t id)
 
 static uint32_t paper_client_hash(uint32_t account, const char *client_id)
 {
-    uint64_t hash = 1469598103934665603ULL ^ account;
+    size_t length = strlen(client_id);
+    uint64_t hash = 0x9E3779B97F4A7C15ULL ^ account, word;
 
-    for (const char *at = client_id; *at != '\0'; at++) {
-        hash = (hash ^ (unsigned char)*at) * 1099511628211ULL;
+    for (size_t i = 0; i < length; i += sizeof(word)) {
+        word = 0;
+        memcpy(&word, client_id + i, length - i < sizeof(word) ? length - i : sizeof(word));
+        hash = (hash ^ word) * 0xBF58476D1CE4E5B9ULL;
+        hash ^= hash >> 29;
     }
     return (uint32_t)(hash ^ (hash >> 32)) & PAPER_RING_MASK;
 }
