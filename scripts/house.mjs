@@ -39,7 +39,7 @@ export class House {
         this.directory = path.resolve(directory);
         this.options = {
             workers: 2, tradeProcesses: 1, watchInterval: '1s', pace: '6s', seed: 1, fsync: true, flavour: 'release',
-            paperBalance: 10000, directives: '', telegram: true, replay: true, processGroup: true, ...options,
+            paperBalance: 10000, directives: '', telegram: true, replay: true, postgres: '', ...options,
         };
         this.user = serverUser();
         this.children = new Map();
@@ -196,6 +196,7 @@ max_wal_size = 2GB
 fsync = ${this.options.fsync ? 'on' : 'off'}
 client_connection_check_interval = 500
 log_min_messages = warning
+${this.options.postgres}
 `);
         }
         this.launch('postgres', `${postgresBin}/postgres`, ['-D', data]);
