@@ -10,16 +10,15 @@
 
 #include "core/log.h"
 #include "workerd/migrate.h"
+#include "workerd/sign/sign_jail.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -171,18 +170,6 @@ static void keep_descriptors(const role_context *context, int guard_read)
     close_others(keep, count);
 }
 
-/* Capabilities are for sign alone, which changes its user. Root keeps what root is. */
-static void drop_capabilities(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-
-    if (geteuid() != 0) {
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        (void)syscall(SYS_capset, &header, none);
-    }
-}
-
 static void child_main(master *state, master_child *child, role_context *context)
 {
     int status;
@@ -201,8 +188,10 @@ static void child_main(master *state, master_child *child, role_context *context
     shm_close(state->segment);
     state->segment = NULL;
     keep_descriptors(context, state->guard_read);
-    if (child->plan.role != SHM_ROLE_SIGN) {
-        drop_capabilities();
+    if (child->plan.role == SHM_ROLE_SIGN) {
+        sign_jail_network(state->config.sign_user); /* before the guard makes a second thread */
+    } else if (geteuid() != 0) {
+        (void)sign_jail_capabilities(); /* they are for sign alone, which changes its user */
     }
     start_guard(&state->guard_read);
     status = child->entry(context);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pwd.h>
@@ -55,23 +56,39 @@ void sign_jail_memory(void)
     }
 }
 
-static void sign_leave_network(void)
+void sign_jail_network(const char *user)
 {
-    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
+    /* in a user namespace there is no other user to become */
+    bool stays = user == NULL || user[0] == '\0';
+
+    if (unshare(CLONE_NEWNET) != 0 && (!stays || unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)) {
         sign_jail_note("own network namespace");
     }
+}
+
+bool sign_jail_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    return syscall(SYS_capset, &header, none) == 0;
 }
 
 static bool sign_become(const char *user)
 {
     const struct passwd *entry;
 
-    if (geteuid() != 0 || user == NULL || user[0] == '\0') {
+    if (user == NULL || user[0] == '\0') {
         return true;
     }
     entry = getpwnam(user);
+    if (entry != NULL && geteuid() == entry->pw_uid) {
+        return true;
+    }
+    /* Root can, and so can a service user that was given CAP_SETUID for this alone. */
     if (entry == NULL || setgroups(0, NULL) != 0 || setgid(entry->pw_gid) != 0 ||
-        setuid(entry->pw_uid) != 0 || setuid(0) == 0) {
+        setuid(entry->pw_uid) != 0 || !sign_jail_capabilities() || setuid(0) == 0) {
         log_event(LOG_ERROR, "sign.user", "user", LOG_TEXT(user), "error",
                   LOG_TEXT("cannot become this user"), NULL);
         return false;
@@ -171,7 +188,6 @@ static void sign_filter(void)
 
 bool sign_jail_enter(const char *user)
 {
-    sign_leave_network();
     if (!sign_become(user)) {
         return false;
     }
