@@ -42,16 +42,22 @@ function writeEnvironment() {
     fs.writeFileSync(house.at('env'), text, { mode: 0o600 });
 }
 
-async function scriptedWhale() {
+// The captured leader, and a constructed one that begins flat, so that something opens soon.
+async function scriptedWhales() {
     const { body } = await house.fetchJson(`${house.urls.paperHttp}/paper/v1/leaders`);
-    const scripted = body.leaders.find((leader) => leader.scripted && leader.origin === 'captured');
-    return house.until('the whale to be discovered', async () =>
-        house.sql(`select id from whales where leader_id = '${scripted.id.replace(/'/g, '')}' and baseline_at is not null`), 60000);
+    const scripted = body.leaders.filter((leader) => leader.scripted).map((leader) => leader.id);
+    return house.until('the whales to be discovered', async () => {
+        const found = house.sql(`select id from whales where leader_id in (${scripted.map((id) => `'${id.replace(/\W/g, '')}'`)}) and baseline_at is not null order by id`);
+        return found.split('\n').length === scripted.length && found.split('\n');
+    }, 60000);
 }
 
-async function addFollowers(whaleId) {
+async function addFollowers(whaleIds) {
     const { accounts } = await house.paper('POST', '/paper/v1/accounts', { count: followers.length, prefix: 'demo' });
-    await Promise.all(followers.map((follower, i) => house.addFollower(follower, accounts[i], whaleId, follower.follow)));
+    await Promise.all(followers.map(async (follower, i) => {
+        await house.addFollower(follower, accounts[i], whaleIds[0], follower.follow);
+        for (const whaleId of whaleIds.slice(1)) await house.api(follower, 'POST', `/api/v1/whales/${whaleId}/follow`, follower.follow);
+    }));
     await house.until('the exchange accounts to be verified', () => {
         const refused = house.sql("select user_id || ': ' || reason from venue_accounts where state in ('REFUSED', 'DISABLED')");
         if (refused) throw new Error(`an exchange account was refused: ${refused}`);
@@ -140,10 +146,10 @@ try {
     console.log('==> starting Postgres, nginx, workerd and the paper venue under .run/');
     await house.start();
     await house.paper('POST', '/paper/v1/script', { running: false });
-    const whaleId = await scriptedWhale();
-    note(`whale ${whaleId} found, its positions are the baseline`);
-    await addFollowers(whaleId);
-    note(`${followers.length} followers signed in, connected a paper account each, and follow it`);
+    const whaleIds = await scriptedWhales();
+    note(`whales ${whaleIds.join(' and ')} found, their positions are the baseline`);
+    await addFollowers(whaleIds);
+    note(`${followers.length} followers signed in, connected a paper account each, and follow them`);
     writeEnvironment();
     printAddresses();
     await house.paper('POST', '/paper/v1/script', { running: true });

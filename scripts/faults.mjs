@@ -35,9 +35,7 @@ const paperFaults = {
 const noFaults = { late_percent: 0, late_ms: 0, never_percent: 0, drop_after_accept_percent: 0, error_percent: 0, error_after_accept_percent: 0 };
 
 async function restartWorkerd(house) {
-    const child = house.children.get('workerd');
-    child?.kill('SIGKILL');
-    await child?.exited;
+    await house.stopOne('workerd', 'SIGKILL');
     await sleep(300); // the kernel ends the roles with their master
     house.startWorkerd();
 }

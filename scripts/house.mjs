@@ -43,6 +43,7 @@ export class House {
         };
         this.user = serverUser();
         this.children = new Map();
+        this.launched = new Set(); // and not stopped since: one that is missing has ended by itself
     }
 
     at(...parts) {
@@ -178,6 +179,7 @@ http {
         child.once('exit', () => { if (this.children.get(name) === child) this.children.delete(name); });
         child.once('error', (error) => { child.failure = error; });
         this.children.set(name, child);
+        this.launched.add(name);
         return child;
     }
 
@@ -244,7 +246,7 @@ ${this.options.postgres}
             const value = await condition();
             if (value) return value;
             for (const name of ['postgres', 'workerd', 'nginx']) {
-                if (this.started?.has(name) && !this.children.has(name)) throw new Error(`${name} ended while waiting for ${what}\n${this.tail(name)}`);
+                if (this.launched.has(name) && !this.children.has(name)) throw new Error(`${name} ended while waiting for ${what}\n${this.tail(name)}`);
             }
             if (Date.now() > end) throw new Error(`waited ${timeoutMs / 1000} s for ${what}\n${this.tail('workerd')}\n${this.tail('nginx')}`);
             await sleep(50);
@@ -260,6 +262,7 @@ ${this.options.postgres}
     }
 
     async stopOne(name, signal = 'SIGTERM', graceMs = 12000) {
+        this.launched.delete(name);
         const child = this.children.get(name);
         if (!child || child.exitCode !== null) return;
         child.kill(signal);
