@@ -262,7 +262,10 @@ ngx_http_whale_bot_positions_done(ngx_http_whale_job_t *job)
     rows = ngx_http_whale_db_result(job, "positions");
     n = PQntuples(rows);
 
-    positions = ngx_palloc(r->pool, (n + 1) * sizeof(shm_position));
+    /* pools align to 8 bytes, and decimals want 16 */
+
+    positions = ngx_pmemalign(r->pool, (n + 1) * sizeof(shm_position),
+                              _Alignof(shm_position));
     if (positions == NULL) {
         ngx_http_whale_resume(r, ngx_http_whale_error(r, ERROR_INTERNAL));
         return;

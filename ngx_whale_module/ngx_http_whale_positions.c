@@ -448,13 +448,18 @@ ngx_http_whale_positions_done(ngx_http_whale_job_t *job)
         next[0] = '\0';
     }
 
-    positions = ngx_palloc(r->pool, (limit + 1) * sizeof(shm_position));
+    n = ngx_min(n, limit);
+
+    /* pools align to 8 bytes, and decimals want 16 */
+
+    positions = ngx_pmemalign(r->pool, (n + 1) * sizeof(shm_position),
+                              _Alignof(shm_position));
     if (positions == NULL) {
         ngx_http_whale_resume(r, ngx_http_whale_error(r, ERROR_INTERNAL));
         return;
     }
 
-    n = ngx_http_whale_position_read(rows, positions, ngx_min(n, limit));
+    n = ngx_http_whale_position_read(rows, positions, n);
     rc = ngx_http_whale_positions_send(r, positions, n, 0,
                                        next[0] ? next : NULL);
 
