@@ -500,8 +500,10 @@ static int start_server(void **state)
 static int stop_server(void **state)
 {
     (void)state;
-    kill(server_pid, SIGKILL);
-    waitpid(server_pid, NULL, 0);
+    if (server_pid > 0) {
+        kill(server_pid, SIGKILL);
+        waitpid(server_pid, NULL, 0);
+    }
     net_tls_identity_drop(&good_identity);
     net_tls_identity_drop(&other_identity);
     return 0;
@@ -882,7 +884,7 @@ static void test_broken_frames_end_the_connection(void **state)
         run_to_end(f);
         assert_string_equal(f->reason, cases[i].reason);
         assert_string_equal(f->log, "oc");
-        for (int wait = 0; cases[i].code != 0 && code == 0 && wait < 5000; wait++) {
+        for (int wait = 0; code != cases[i].code && wait < 5000; wait++) {
             usleep(1000);
             code = __atomic_load_n(server_saw_code, __ATOMIC_SEQ_CST);
         }
@@ -1009,7 +1011,9 @@ static void test_certificates_are_verified(void **state)
         char url[128];
 
         snprintf(url, sizeof(url), "wss://%s:%d/two-then-close", cases[i].host, cases[i].port);
-        open_url(f, url, NULL, cases[i].ca_file, 300 * CLOCK_MS_NS);
+        /* a plain server waits for the rest of what it takes for a request */
+        open_url(f, url, NULL, cases[i].ca_file,
+                 cases[i].port == plain_port ? 300 * CLOCK_MS_NS : 10 * CLOCK_SECOND_NS);
         run_to_end(f);
         assert_string_equal(f->log, cases[i].reason == NULL ? "ottc" : "c");
         if (cases[i].reason != NULL) {
