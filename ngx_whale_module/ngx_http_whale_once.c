@@ -61,7 +61,10 @@ ngx_http_whale_once_accept(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
     *p++ = '\0';
     p = ngx_cpymem(p, r->unparsed_uri.data, r->unparsed_uri.len);
     *p++ = '\0';
-    ngx_memcpy(p, ctx->body.data, ctx->body.len);
+
+    if (ctx->body.len) {
+        ngx_memcpy(p, ctx->body.data, ctx->body.len);
+    }
 
     ctx->once_key = ngx_http_whale_cstring(r, key->data, key->len);
 

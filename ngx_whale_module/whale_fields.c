@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,7 +138,7 @@ static size_t fields_find(const whale_field *fields, size_t count, const char *n
         }
     }
     for (size_t i = 0; i < length; i++) {
-        if (name[i] < ' ' || name[i] > '~' || name[i] == '"') {
+        if (!isalnum((unsigned char)name[i]) && strchr("_-.", name[i]) == NULL) {
             length = i; /* only plain characters of a stranger's name are repeated */
         }
     }

@@ -40,65 +40,66 @@ static inline uint64_t whale_put_eight(uint32_t number)
 }
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-/* False, and nothing written, where the value has more than 8 digits before or behind the point. */
-static inline bool whale_put_short(char **out, dec value)
+/* NULL where the value has more than 8 digits before or behind the point. */
+static inline char *whale_put_short(char *out, dec value)
 {
     const uint64_t ascii = 0x3030303030303030;
     const unsigned __int128 units =
         value.units < 0 ? -(unsigned __int128)value.units : (unsigned __int128)value.units;
     uint64_t whole, places, digits;
-    char *to = *out;
 
     if (units >> 63 != 0) {
-        return false;
+        return NULL;
     }
     whole = (uint64_t)units / 1000000000000ULL;
     places = (uint64_t)units % 1000000000000ULL;
     if (whole >= 100000000 || places % 10000 != 0) {
-        return false;
+        return NULL;
     }
-    *to = '-';
-    to += value.units < 0;
+    *out = '-';
+    out += value.units < 0;
     digits = whale_put_eight((uint32_t)whole);
     if (digits == 0) {
-        *to++ = '0';
+        *out++ = '0';
     } else {
         const unsigned zeros = (unsigned)__builtin_ctzll(digits) / 8;
 
         digits = (digits | ascii) >> 8 * zeros;
-        memcpy(to, &digits, 8);
-        to += 8 - zeros;
+        memcpy(out, &digits, 8);
+        out += 8 - zeros;
     }
     if (places != 0) {
         unsigned zeros;
 
-        *to++ = '.';
+        *out++ = '.';
         digits = whale_put_eight((uint32_t)(places / 10000));
         zeros = (unsigned)__builtin_clzll(digits) / 8; /* at the end, which are left out */
         digits |= ascii;
-        memcpy(to, &digits, 8);
-        to += 8 - zeros;
+        memcpy(out, &digits, 8);
+        out += 8 - zeros;
     }
-    *out = to;
-    return true;
+    return out;
 }
 #else
-static inline bool whale_put_short(char **out, dec value)
+static inline char *whale_put_short(char *out, dec value)
 {
     (void)out;
     (void)value;
-    return false;
+    return NULL;
 }
 #endif
 
 static inline char *whale_put_dec(char *out, dec value)
 {
+    char *end;
+
     *out++ = '"';
-    if (!whale_put_short(&out, value)) {
-        out += dec_format(value, out);
+    end = whale_put_short(out, value);
+    if (end == NULL) {
+        end = out + dec_format(value, out);
     }
-    *out++ = '"';
-    return out;
+    *end++ = '"';
+    return end;
 }
 
 /* null for a zero: prices and sizes are never zero but unknown. */

@@ -79,10 +79,10 @@ void whale_screen_escape(whale_screen *screen, const char *text, size_t length)
 void whale_screen_dec(whale_screen *screen, dec value)
 {
     char text[WHALE_PUT_DEC_MAX];
-    char *end = text;
+    char *end = whale_put_short(text, value);
 
-    if (!whale_put_short(&end, value)) {
-        end += dec_format(value, text);
+    if (end == NULL) {
+        end = text + dec_format(value, text);
     }
     whale_screen_bytes(screen, text, (size_t)(end - text));
 }
