@@ -13,7 +13,7 @@ my $said = do { local $ENV{FLAVOUR} = 'asan'; qx{$Whale::ROOT/scripts/build-modu
 is($?, 0, 'the instrumented module is built') or BAIL_OUT($said);
 
 local $ENV{WHALE_NGINX_MODE} = 'asan';
-for my $test (qw(02-prices 04-users-and-keys 06-positions-and-lists 07-bodies 08-webhook 09-postgres)) {
+for my $test (qw(02-prices 04-users-and-keys 05-whales-and-follow 06-positions-and-lists 07-bodies 08-webhook 09-postgres)) {
     my $output = qx{$^X $Bin/$test.t 2>&1};
     is($? >> 8, 0, $test) or diag $output =~ s/^ *ok .*\n//mgr;
 }
