@@ -230,7 +230,7 @@ bool paper_delete_orders(paper_call *call)
     if (symbol == NULL) {
         return false;
     }
-    id = exchange->open_first[paper_symbol_index(call->server, symbol)];
+    id = exchange->open[paper_symbol_index(call->server, symbol)].first;
     for (paper_order *order = paper_order_get(exchange, id); order != NULL;
          order = paper_order_get(exchange, id)) {
         id = order->open_next;
@@ -261,7 +261,7 @@ bool paper_get_open_orders(paper_call *call)
         if (given && paper_symbol_index(call->server, only) != s) {
             continue;
         }
-        for (paper_order *order = paper_order_get(exchange, exchange->open_first[s]); order != NULL;
+        for (paper_order *order = paper_order_get(exchange, exchange->open[s].first); order != NULL;
              order = paper_order_get(exchange, order->open_next)) {
             if (order->account == call->account) {
                 paper_order_out(call, order, true, false);

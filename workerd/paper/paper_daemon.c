@@ -94,7 +94,8 @@ bool paper_daemon_start(paper_daemon *daemon, uv_loop_t *loop, const config_addr
     daemon->daemon = MHD_start_daemon(
         flags | MHD_USE_EPOLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL, NULL, handler, owner,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)PAPER_CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (size_t)PAPER_CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)PAPER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)PAPER_IDLE_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options,
         MHD_OPTION_END);
     if (daemon->daemon == NULL) {

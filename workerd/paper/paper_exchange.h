@@ -29,6 +29,7 @@
 #define PAPER_ACCOUNTS_MAX 200000
 #define PAPER_ORDERS_MAX (1 << 20)
 #define PAPER_OPEN_ORDERS_MAX 200 /* resting, of one account (MAX_NUM_ORDERS) */
+#define PAPER_RESTING_MAX 65536   /* on one symbol, of all accounts */
 #define PAPER_NAME_MAX 40
 #define PAPER_KEY_LENGTH 64
 #define PAPER_CLIENT_ID_MAX 36
@@ -128,7 +129,13 @@ typedef struct paper_exchange {
     paper_order *orders;    /* a ring by id */
     int64_t *clients;       /* hash heads: newest order id */
     int64_t next_order, next_trade;
-    int64_t open_first[PAPER_SYMBOLS_MAX];
+    /* resting orders of a symbol; the best prices bound those in the list, so that a tick that
+     * reaches neither need not walk it */
+    struct {
+        int64_t first;
+        uint32_t count;
+        dec best_buy, best_sell; /* zero: none */
+    } open[PAPER_SYMBOLS_MAX];
     uint64_t accepted, refused, fills;
 } paper_exchange;
 
@@ -161,6 +168,7 @@ paper_order *paper_order_by_client(const paper_exchange *exchange, uint32_t acco
 paper_order *paper_order_append(paper_exchange *exchange, const paper_order *order);
 void paper_order_open(paper_exchange *exchange, paper_order *order);
 void paper_order_close(paper_exchange *exchange, paper_order *order);
+void paper_order_bound(paper_exchange *exchange, const paper_order *order);
 /* The order that the next new one would push out, or NULL. */
 paper_order *paper_order_victim(const paper_exchange *exchange);
 

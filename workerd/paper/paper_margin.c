@@ -134,7 +134,7 @@ static bool paper_order_margin(const paper_exchange *exchange, uint32_t account,
 
     *out = DEC_ZERO;
     for (unsigned s = 0; s < exchange->market->count && left > 0; s++) {
-        for (paper_order *order = paper_order_get(exchange, exchange->open_first[s]);
+        for (paper_order *order = paper_order_get(exchange, exchange->open[s].first);
              order != NULL && left > 0; order = paper_order_get(exchange, order->open_next)) {
             const paper_holding *holding;
             dec margin;

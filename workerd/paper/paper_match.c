@@ -263,7 +263,8 @@ static bool paper_decide_resting(paper_exchange *exchange, const paper_request *
         order->status = PAPER_EXPIRED;
         return true;
     }
-    if (exchange->accounts[request->account].open_orders >= PAPER_OPEN_ORDERS_MAX) {
+    if (exchange->accounts[request->account].open_orders >= PAPER_OPEN_ORDERS_MAX ||
+        exchange->open[order->symbol].count >= PAPER_RESTING_MAX) {
         return paper_refuse(refusal, -2025, NULL);
     }
     if (!paper_fill(exchange, &imagined, request->price, true, order->created_ms, &after)) {
@@ -394,8 +395,15 @@ static void paper_fill_resting(paper_exchange *exchange, const paper_order *orde
 
 void paper_exchange_tick(paper_exchange *exchange, const paper_symbol *symbol, int64_t now_ms)
 {
-    int64_t id = exchange->open_first[symbol - exchange->market->symbols];
+    size_t index = (size_t)(symbol - exchange->market->symbols);
+    int64_t id = exchange->open[index].first;
+    dec buy = exchange->open[index].best_buy, sell = exchange->open[index].best_sell;
 
+    if (dec_compare(buy, symbol->ask) < 0 &&
+        (dec_is_zero(sell) || dec_compare(sell, symbol->bid) > 0)) {
+        return;
+    }
+    exchange->open[index].best_buy = exchange->open[index].best_sell = DEC_ZERO;
     while (id != 0) {
         paper_order *order = paper_order_get(exchange, id);
 
@@ -406,6 +414,9 @@ void paper_exchange_tick(paper_exchange *exchange, const paper_symbol *symbol, i
         if (order->side == PAPER_BUY ? dec_compare(order->price, symbol->ask) >= 0
                                      : dec_compare(order->price, symbol->bid) <= 0) {
             paper_fill_resting(exchange, order, now_ms);
+        }
+        if (order->status == PAPER_NEW) {
+            paper_order_bound(exchange, order); /* those that stay say when to look again */
         }
     }
 }

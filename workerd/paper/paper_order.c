@@ -73,16 +73,30 @@ paper_order *paper_order_append(paper_exchange *exchange, const paper_order *ord
     return slot;
 }
 
+void paper_order_bound(paper_exchange *exchange, const paper_order *order)
+{
+    dec *buy = &exchange->open[order->symbol].best_buy;
+    dec *sell = &exchange->open[order->symbol].best_sell;
+
+    if (order->side == PAPER_BUY) {
+        *buy = dec_most(*buy, order->price);
+    } else {
+        *sell = dec_is_zero(*sell) ? order->price : dec_least(*sell, order->price);
+    }
+}
+
 void paper_order_open(paper_exchange *exchange, paper_order *order)
 {
-    paper_order *first = paper_order_get(exchange, exchange->open_first[order->symbol]);
+    paper_order *first = paper_order_get(exchange, exchange->open[order->symbol].first);
 
     order->open_previous = 0;
     order->open_next = first == NULL ? 0 : first->id;
     if (first != NULL) {
         first->open_previous = order->id;
     }
-    exchange->open_first[order->symbol] = order->id;
+    exchange->open[order->symbol].first = order->id;
+    exchange->open[order->symbol].count++;
+    paper_order_bound(exchange, order);
     exchange->accounts[order->account].open_orders++;
 }
 
@@ -97,8 +111,9 @@ void paper_order_close(paper_exchange *exchange, paper_order *order)
     if (previous != NULL) {
         previous->open_next = order->open_next;
     } else {
-        exchange->open_first[order->symbol] = order->open_next;
+        exchange->open[order->symbol].first = order->open_next;
     }
     order->open_next = order->open_previous = 0;
+    exchange->open[order->symbol].count--;
     exchange->accounts[order->account].open_orders--;
 }

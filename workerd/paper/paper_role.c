@@ -6,6 +6,7 @@
 #include "workerd/paper/paper_server.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define PAPER_ROLE_ERROR_MAX 512
 
@@ -22,12 +23,24 @@ static void paper_stopping(void *owner)
     net_loop_stop(role->loop, EXIT_SUCCESS);
 }
 
+/* A venue has more clients than the 1024 descriptors that a shell allows; the hard limit stays. */
+static void paper_raise_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int paper_role_run(const role_context *context)
 {
     static paper_role role; /* one a process */
     char error[PAPER_ROLE_ERROR_MAX] = "";
     int status;
 
+    paper_raise_files();
     role.loop = net_loop_new(context, SHM_ROLE_PAPER, paper_stopping, &role);
     if (role.loop == NULL) {
         return EXIT_FAILURE;

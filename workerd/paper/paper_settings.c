@@ -55,7 +55,7 @@ static bool paper_holding_flat(const paper_holding *holding)
 
 static bool paper_symbol_resting(const paper_exchange *exchange, uint32_t account, uint16_t symbol)
 {
-    for (paper_order *order = paper_order_get(exchange, exchange->open_first[symbol]);
+    for (paper_order *order = paper_order_get(exchange, exchange->open[symbol].first);
          order != NULL; order = paper_order_get(exchange, order->open_next)) {
         if (order->account == account) {
             return true;
