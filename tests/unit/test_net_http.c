@@ -28,10 +28,11 @@
 /* ---- a server: one forked process, a thread a connection, told by the path what to do -------- */
 
 typedef struct {
-    int requests, posts, connections;
+    int requests, posts, connections; /* connections that a request came on */
 } seen;
 
-static seen *server_saw; /* shared with the server */
+static seen *server_saw;  /* shared with the server */
+static int *server_lives; /* connections that it still serves; shared too */
 static pid_t server_pid;
 static int server_port, tls_port;
 static net_tls_identity identity;
@@ -173,6 +174,13 @@ static bool answer_request(int fd, const char *request, size_t length, int nth)
         say(fd, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\njunk");
         return true;
     }
+    if (strcmp(path, "/reset-after") == 0) {
+        struct linger at_once = {.l_onoff = 1};
+
+        say(fd, scripts[0].answer);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        return false;
+    }
     if (strncmp(path, "/echo", 5) == 0 || strcmp(path, "/") == 0) {
         say_echo(fd, request, length);
         return true;
@@ -198,6 +206,7 @@ static void serve(int fd)
 
     while ((length = read_request(fd, request)) > 0) {
         __atomic_add_fetch(&server_saw->requests, 1, __ATOMIC_SEQ_CST);
+        __atomic_add_fetch(&server_saw->connections, nth == 0, __ATOMIC_SEQ_CST);
         if (strncmp(request, "POST", 4) == 0) {
             __atomic_add_fetch(&server_saw->posts, 1, __ATOMIC_SEQ_CST);
         }
@@ -213,6 +222,7 @@ static void *serve_plain(void *argument)
 
     serve(fd);
     close(fd);
+    __atomic_sub_fetch(server_lives, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }
 
@@ -226,6 +236,7 @@ static void *serve_tls(void *argument)
         SSL_free(tls);
     }
     close(fd);
+    __atomic_sub_fetch(server_lives, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }
 
@@ -242,7 +253,7 @@ static void *accept_forever(void *argument)
         int peer = accept(listening->fd, NULL, NULL);
         pthread_t thread;
 
-        __atomic_add_fetch(&server_saw->connections, 1, __ATOMIC_SEQ_CST);
+        __atomic_add_fetch(server_lives, 1, __ATOMIC_SEQ_CST);
         pthread_create(&thread, NULL, listening->serve, (void *)(intptr_t)peer);
         pthread_detach(thread);
     }
@@ -271,8 +282,9 @@ static int start_server(void **state)
     plain.fd = listen_somewhere(&server_port);
     secure.fd = listen_somewhere(&tls_port);
     net_tls_identity_make(&identity, "DNS:localhost,IP:127.0.0.1");
-    server_saw =
-        mmap(NULL, sizeof(*server_saw), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    server_saw = mmap(NULL, sizeof(*server_saw) + sizeof(int), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    server_lives = (int *)(server_saw + 1);
     server_pid = fork();
     if (server_pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -288,8 +300,10 @@ static int start_server(void **state)
 static int stop_server(void **state)
 {
     (void)state;
-    kill(server_pid, SIGKILL);
-    waitpid(server_pid, NULL, 0);
+    if (server_pid > 0) {
+        kill(server_pid, SIGKILL);
+        waitpid(server_pid, NULL, 0);
+    }
     net_tls_identity_drop(&identity);
     return 0;
 }
@@ -325,6 +339,39 @@ static void on_done(void *owner, const net_http_answer *answer)
     uv_stop(&f->loop); /* or the turn that this ended in would wait for another event */
 }
 
+/* Sends nothing and waits for the end: whoever connected before was accepted by then.
+ */
+static void pass_through(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char bytes[64];
+
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    shutdown(fd, SHUT_WR);
+    while (recv(fd, bytes, sizeof(bytes), 0) > 0) {
+    }
+    close(fd);
+}
+
+static void wait_for_the_server(void)
+{
+    while (__atomic_load_n(server_lives, __ATOMIC_SEQ_CST) > 0) {
+        usleep(1000);
+    }
+}
+
+/* What earlier tests sent must not be counted as this one's. */
+static void settle_server(void)
+{
+    pass_through(server_port);
+    pass_through(tls_port);
+    wait_for_the_server();
+    memset(server_saw, 0, sizeof(*server_saw));
+}
+
 static fixture *open_with(unsigned connections, unsigned queue, const char *ca_file)
 {
     fixture *f = calloc(1, sizeof(*f));
@@ -334,7 +381,7 @@ static fixture *open_with(unsigned connections, unsigned queue, const char *ca_f
     uv_loop_init(&f->loop);
     f->http = net_http_new(&f->loop, &options, NULL);
     assert_non_null(f->http);
-    memset(server_saw, 0, sizeof(*server_saw));
+    settle_server();
     return f;
 }
 
@@ -671,6 +718,24 @@ static void test_a_connection_closed_while_idle_is_not_used(void **state)
     close_fixture(f);
 }
 
+static void test_an_answer_before_a_reset_counts(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        fixture *f = open_fixture(1, 0);
+
+        assert_int_equal(post(f, "/reset-after")->outcome, NET_HTTP_ANSWERED);
+        wait_for_the_server();
+        if (i % 2 == 0) {
+            linger(f, 1); /* else the loop has not seen it when the next order goes out */
+        }
+        /* and a connection known to be reset is not used again */
+        assert_int_equal(post(f, "/ok")->outcome, NET_HTTP_ANSWERED);
+        assert_int_equal(server_saw->posts, 2);
+        close_fixture(f);
+    }
+}
+
 static void test_bytes_out_of_turn_are_nobodys_answer(void **state)
 {
     static const char *const paths[] = {"/junk-after", "/late-junk"};
@@ -1003,6 +1068,7 @@ int main(void)
         cmocka_unit_test(test_deletes_and_puts_are_never_sent_twice),
         cmocka_unit_test(test_a_read_may_be_sent_again),
         cmocka_unit_test(test_a_connection_closed_while_idle_is_not_used),
+        cmocka_unit_test(test_an_answer_before_a_reset_counts),
         cmocka_unit_test(test_bytes_out_of_turn_are_nobodys_answer),
         cmocka_unit_test(test_no_connection_is_not_sent),
         cmocka_unit_test(test_too_late_is_not_sent),

@@ -137,7 +137,7 @@ static bool start(net_http *http, net_http_job *job)
     http->free_slots = slot->next_free;
     http->busy++;
     slot->job = job;
-    slot->stray = false;
+    slot->unfit = false;
     if (!net_http_slot_load(slot) || curl_multi_add_handle(http->multi, slot->easy) != CURLM_OK) {
         free_slot(http, slot);
         return false;
@@ -165,7 +165,7 @@ static void end_slot(net_http *http, net_http_slot *slot, CURLcode code)
     net_http_answer answer;
 
     curl_multi_remove_handle(http->multi, slot->easy);
-    if (slot->stray && !http->closed && net_http_slot_load(slot) &&
+    if (slot->unfit && !http->closed && net_http_slot_load(slot) &&
         curl_multi_add_handle(http->multi, slot->easy) == CURLM_OK) {
         return; /* nothing was sent: once more, on a new connection */
     }

@@ -37,9 +37,9 @@ static int on_send(void *owner, char *peer, char *local, int peer_port, int loca
         slot->refused = "the connection died under the request";
         return CURL_PREREQFUNC_ABORT;
     }
-    if (slot->sends == 0 && net_http_socket_is_stray(slot->http, local_port, peer, peer_port)) {
-        slot->stray = true;
-        slot->refused = "stray bytes on the connection";
+    if (slot->sends == 0 && net_http_socket_is_unfit(slot->http, local_port, peer, peer_port)) {
+        slot->unfit = true;
+        slot->refused = "the connection had ended";
         return CURL_PREREQFUNC_ABORT;
     }
     slot->sends++;
@@ -211,8 +211,8 @@ bool net_http_slot_load(net_http_slot *slot)
     slot->sent_ns = 0;
     slot->refused = NULL;
     start_answer(slot);
-    SET(CURLOPT_FRESH_CONNECT, slot->stray ? 1L : 0L);
-    slot->stray = false;
+    SET(CURLOPT_FRESH_CONNECT, slot->unfit ? 1L : 0L);
+    slot->unfit = false;
     SET(CURLOPT_URL, job->origin);
     SET(CURLOPT_REQUEST_TARGET, job->target);
     SET(CURLOPT_HTTPHEADER, job->headers);

@@ -9,12 +9,13 @@
  *
  * An event between requests is a peer that hung up or spoke out of turn. The socket is then emptied
  * and shut, so that curl finds it dead and those bytes can never pass for the answer to the next
- * request. Bytes that the loop has not seen when that request goes out are looked for once more, at
- * the last moment: curl 7.88 itself would use such a connection.
+ * request. What the loop has not seen when that request goes out is looked for once more, at the
+ * last moment: curl 7.88 itself uses a connection on which bytes wait, or that was reset.
  */
 #include "workerd/net/net_http_private.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,30 +39,35 @@ static net_http_socket **bucket_of(net_http *http, int local_port)
     return &http->named[local_port & (NET_HTTP_NAMED_BUCKETS - 1)];
 }
 
-static int port_of(const struct sockaddr_storage *address)
+static int port_of(const struct sockaddr *address)
 {
-    return ntohs(address->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)address)->sin6_port
+    return ntohs(address->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)address)->sin6_port
                                                 : ((const struct sockaddr_in *)address)->sin_port);
 }
 
-/* What curl will call this connection before its next request. */
+/* The peer's half of the name, known from the start. */
+static void name_peer(net_http_socket *watched, const struct sockaddr *peer)
+{
+    if (peer->sa_family == AF_INET6) {
+        uv_ip6_name((const struct sockaddr_in6 *)peer, watched->peer, sizeof(watched->peer));
+    } else {
+        uv_ip4_name((const struct sockaddr_in *)peer, watched->peer, sizeof(watched->peer));
+    }
+    watched->peer_port = port_of(peer);
+}
+
+/* Our half, once it is connected: now it can be found by what curl calls it. */
 static void name_socket(net_http *http, net_http_socket *watched)
 {
-    struct sockaddr_storage local, peer;
-    socklen_t local_length = sizeof(local), peer_length = sizeof(peer);
+    struct sockaddr_storage local;
+    socklen_t length = sizeof(local);
     net_http_socket **bucket;
 
     if (watched->local_port != 0 ||
-        getsockname(watched->fd, (struct sockaddr *)&local, &local_length) != 0 ||
-        getpeername(watched->fd, (struct sockaddr *)&peer, &peer_length) != 0 ||
-        (peer.ss_family == AF_INET6
-             ? uv_ip6_name((struct sockaddr_in6 *)&peer, watched->peer, sizeof(watched->peer))
-             : uv_ip4_name((struct sockaddr_in *)&peer, watched->peer, sizeof(watched->peer))) !=
-            0) {
+        getsockname(watched->fd, (struct sockaddr *)&local, &length) != 0) {
         return;
     }
-    watched->local_port = port_of(&local);
-    watched->peer_port = port_of(&peer);
+    watched->local_port = port_of((const struct sockaddr *)&local);
     bucket = bucket_of(http, watched->local_port);
     watched->next_named = *bucket;
     *bucket = watched;
@@ -81,7 +87,7 @@ static void unname_socket(net_http *http, net_http_socket *watched)
     *place = watched->next_named;
 }
 
-bool net_http_socket_is_stray(const net_http *http, int local_port, const char *peer, int peer_port)
+bool net_http_socket_is_unfit(const net_http *http, int local_port, const char *peer, int peer_port)
 {
     const net_http_socket *watched = http->named[local_port & (NET_HTTP_NAMED_BUCKETS - 1)];
     char byte;
@@ -91,9 +97,9 @@ bool net_http_socket_is_stray(const net_http *http, int local_port, const char *
             strcmp(watched->peer, peer) != 0)) {
         watched = watched->next_named;
     }
-    /* A connection without a name is new: only TLS's own messages can have come. An end of the
-     * stream is curl's to find. */
-    return watched != NULL && recv(watched->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    /* A connection without a name is new: only TLS's own messages can have come. */
+    return watched != NULL && (recv(watched->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+                               (errno != EAGAIN && errno != EINTR));
 }
 
 /* ---- sockets --------------------------------------------------------------------------------- */
@@ -163,6 +169,7 @@ curl_socket_t net_http_socket_open(void *owner, curlsocktype purpose, struct cur
         return CURL_SOCKET_BAD;
     }
     watched->connection = true;
+    name_peer(watched, &address->addr);
     return fd;
 }
 
@@ -172,33 +179,58 @@ int net_http_socket_close(void *owner, curl_socket_t fd)
     return close(fd);
 }
 
+static void on_socket(uv_poll_t *poll, int status, int events);
+
+/* Makes the poll set's entry what curl wants. */
+static int watch(net_http_socket *watched)
+{
+    watched->events = watched->wanted;
+    return uv_poll_start(&watched->poll, watched->events, on_socket) == 0 ? 0 : -1;
+}
+
 static void silence(net_http_socket *watched)
 {
     char bytes[4096];
+    ssize_t got = recv(watched->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-    for (int i = 0; i < DRAIN_READS_MAX; i++) {
-        if (recv(watched->fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 0) {
-            break;
-        }
+    /* The event was of an answer that curl has read since, on another socket's event. */
+    if (got < 0 && errno == EAGAIN) {
+        return;
+    }
+    for (int i = 0; got > 0 && i < DRAIN_READS_MAX; i++) {
+        got = recv(watched->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     }
     shutdown(watched->fd, SHUT_RDWR);
     uv_poll_stop(&watched->poll);
     watched->events = 0;
 }
 
+/*
+ * On an error libuv stops the poll and names no events. curl is told that it can do what it waits
+ * for: so it finds an answer that came before the error, and then the error itself.
+ */
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
     net_http_socket *watched = (net_http_socket *)poll;
     net_http *http = watched->http;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
+    curl_socket_t fd = watched->fd;
+    int running;
 
+    if (status < 0) {
+        watched->events = 0;
+        events = watched->wanted;
+    }
     if (watched->wanted == 0) {
         silence(watched);
         return;
     }
-    flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
-    flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
-    curl_multi_socket_action(http->multi, watched->fd, flags, &running);
+    curl_multi_socket_action(http->multi, fd,
+                             ((events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0) |
+                                 ((events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0),
+                             &running);
+    if (http->sockets[fd] == watched && watched->events == 0 && watched->wanted != 0) {
+        watch(watched);
+    }
     net_http_reap(http);
 }
 
@@ -233,11 +265,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *owner, v
     }
     watched->wanted =
         (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    if (watched->wanted != watched->events) {
-        watched->events = watched->wanted;
-        return uv_poll_start(&watched->poll, watched->events, on_socket) == 0 ? 0 : -1;
-    }
-    return 0;
+    return watched->wanted != watched->events ? watch(watched) : 0;
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -55,7 +55,7 @@ typedef struct net_http_slot {
     int64_t used_weight;    /* -1: none */
     int64_t content_length; /* -1: none */
     bool chunked;
-    bool stray;          /* stopped before sending: to be started again on a new connection */
+    bool unfit;          /* stopped before sending: to be started again on a new connection */
     const char *refused; /* why we stopped curl, or NULL */
 } net_http_slot;
 
@@ -70,7 +70,8 @@ typedef struct net_http_socket {
     bool connection; /* opened through us, and so closed through us */
     /* Known from the end of its first request on; curl names a connection by these, not by fd. */
     struct net_http_socket *next_named;
-    int local_port, peer_port; /* 0: not named yet */
+    int local_port; /* 0: not yet known */
+    int peer_port;
     char peer[INET6_ADDRSTRLEN];
 } net_http_socket;
 
@@ -111,7 +112,7 @@ bool net_http_job_is_idempotent(const net_http_job *job);
 bool net_http_poll_start(net_http *http);
 curl_socket_t net_http_socket_open(void *http, curlsocktype purpose, struct curl_sockaddr *address);
 int net_http_socket_close(void *http, curl_socket_t fd);
-bool net_http_socket_is_stray(const net_http *http, int local_port, const char *peer,
+bool net_http_socket_is_unfit(const net_http *http, int local_port, const char *peer,
                               int peer_port);
 
 #endif

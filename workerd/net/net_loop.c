@@ -105,7 +105,7 @@ static void on_turn(uv_prepare_t *prepare)
     int64_t idle_ns = (int64_t)uv_metrics_idle_time(&loop->uv);
     int64_t busy_ns = now_ns - loop->turn_started_ns - (idle_ns - loop->idle_ns);
 
-    if (loop->turn_started_ns != 0 && busy_ns > NET_LOOP_STALL_NS) {
+    if (busy_ns > NET_LOOP_STALL_NS) {
         shm_count(loop->process, SHM_loop_stalls_total, 1);
         log_event(LOG_WARN, "loop.stall", "busy_ms", LOG_INT(busy_ns / CLOCK_MS_NS), NULL);
     }
@@ -197,6 +197,7 @@ shm_process *net_loop_process(net_loop *loop)
 
 int net_loop_run(net_loop *loop)
 {
+    loop->turn_started_ns = (int64_t)uv_hrtime();
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     return loop->status;
 }
