@@ -56,6 +56,15 @@ ngx_http_whale_send_type(ngx_http_request_t *r, ngx_uint_t status,
     ctx = ngx_http_get_module_ctx(r, ngx_http_whale_module);
     if (ctx) {
         ctx->own = 1;
+
+        /* what is one user's alone, or a credential, stays in no cache */
+        if (ctx->route < WHALE_ROUTE_NONE
+            && whale_routes[ctx->route].access != WHALE_PUBLIC
+            && ngx_http_whale_add_header(r, "Cache-Control", "no-store")
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     r->headers_out.status = status;

@@ -126,8 +126,11 @@ void whale_position_figures(const shm_position *position, dec mark, whale_figure
 bool whale_price_is_stale(const shm_price *price, int64_t now_ns, int64_t stale_ns,
                           int64_t *age_ms)
 {
-    const int64_t age_ns = now_ns - price->receive_time_ns;
+    int64_t age_ns;
 
+    if (__builtin_sub_overflow(now_ns, price->receive_time_ns, &age_ns)) {
+        age_ns = INT64_MAX; /* no time that a feed wrote */
+    }
     /* the clock of requests is read once a loop turn, so a fresh price may lie ahead of it */
     *age_ms = age_ns > 0 ? age_ns / 1000000 : 0;
     return age_ns > stale_ns || (price->flags & SHM_PRICE_DISCONNECTED) != 0;

@@ -18,7 +18,7 @@
     X(SIGNALS, GET, "/api/v1/signals", USER)                                                       \
     X(SIGN_IN, POST, "/api/v1/auth/telegram", USER)                                                \
     X(ME, GET, "/api/v1/users/me", USER)                                                           \
-    X(SETTINGS, PATCH, "/api/v1/users/me/settings", USER)                                          \
+    X(SETTINGS, PATCH, "/api/v1/users/me/settings", FRESH)                                         \
     X(KEYS, GET, "/api/v1/users/me/api-keys", USER)                                                \
     X(KEY_ADD, POST, "/api/v1/users/me/api-keys", FRESH)                                           \
     X(KEY_REMOVE, DELETE, "/api/v1/users/me/api-keys/{id}", FRESH)                                 \
