@@ -264,6 +264,7 @@ create table signals (
   fanned_out_to   bigint not null default 0,        -- followers up to this user id are reserved
   copies          integer not null default 0,
   skips           integer not null default 0,
+  claims          integer not null default 0,       -- how often one began to fan it out
   owner           text,
   lease_until     timestamptz,
   detected_at     timestamptz not null default now(),
@@ -330,11 +331,9 @@ create table trades (
 ) with (fillfactor = 50);
 create unique index trades_one_a_signal on trades (user_id, signal_id) where signal_id is not null;
 create unique index trades_one_live_close on trades (user_id, position_id) where unfinished and reduce_only;
-create unique index trades_client_order_id on trades (client_order_id) where client_order_id is not null;
 create index trades_lane on trades (user_id, account_id, instrument_id, id) where unfinished;
 create index trades_ask_later on trades (ask_after) where not unfinished and ask_after is not null;
 create index trades_realised on trades (user_id, settled_at) where realised_pnl <> 0;
-create index trades_of_signal on trades (signal_id);
 -- With statistics, "where state = 'PENDING'" is estimated at one row once most are final, and batch joins become
 -- quadratic nested loops.
 alter table trades alter column state set statistics 0;
@@ -398,7 +397,9 @@ create table positions (
   check (state = 'OPEN' or (margin = 0 and entry_notional = 0))
 ) with (fillfactor = 70);
 create unique index positions_one_open on positions (user_id, account_id, instrument_id, position_side, whale_id) where state = 'OPEN';
-create index positions_of_whale on positions (whale_id, instrument_id, user_id) where state = 'OPEN';
+-- "is not null" keeps lookups by user out of this index, which would read all of it for each.
+create index positions_of_whale on positions (whale_id, instrument_id, user_id) where state = 'OPEN' and whale_id is not null;
+alter table positions alter column state set statistics 0; -- as for trades
 create trigger positions_transition before update of state on positions for each row
   when (old.state = 'CLOSED' and new.state = 'OPEN') execute function refuse_transition();
 
@@ -442,7 +443,6 @@ create table ledger_entries (
   primary key (user_id, id),
   check (from_kind <> to_kind)
 );
-create index ledger_entries_of_trade on ledger_entries (user_id, trade_id) where trade_id is not null;
 
 create function ledger_apply() returns trigger language plpgsql security definer set search_path = public as $$
 declare short bigint;

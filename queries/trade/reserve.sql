@@ -12,27 +12,26 @@ with wanted as (
       $27::text[], $28::timestamptz[], $29::boolean[])
     as w(user_id, follow_id, user_version, follow_version, account_id, instrument_id, position_id, position_version,
       positions_max, reason, size, leverage, price, quantity, hold, client_order_id, start_after, claim)
-), laned as materialized (
-  select w.*, w.reason is null and not exists (
-      select from trades t where t.user_id = w.user_id and t.account_id = w.account_id and t.instrument_id = w.instrument_id
-        and t.unfinished) as lane_free
-  from wanted w
 ), judged as materialized (
-  select l.*, coalesce(l.reason, case
-      when u.version <> l.user_version
-        or l.follow_id is not null and not exists (select from follows f where f.user_id = l.user_id and f.id = l.follow_id and f.version = l.follow_version)
-        or l.hold > 0 and not exists (select from ledger_accounts a where a.user_id = l.user_id and a.account_id = l.account_id
-          and a.asset = $6::text and a.kind = 'AVAILABLE' and a.balance >= l.hold)
-        or l.positions_max is not null
-          and (select count(*) from positions p where p.user_id = l.user_id and p.state = 'OPEN')
-            + (select count(*) from trades t where t.user_id = l.user_id and t.unfinished and not t.reduce_only and t.position_id is null) >= l.positions_max
-        or l.lane_free and l.position_id is not null and not exists (select from positions p where p.user_id = l.user_id and p.id = l.position_id
-          and p.version = l.position_version and p.state = 'OPEN')
-        or l.lane_free and l.position_id is null and exists (select from positions p where p.user_id = l.user_id and p.account_id = l.account_id
-          and p.instrument_id = l.instrument_id and p.state = 'OPEN' and (p.whale_id = $2::bigint or (p.quantity > 0) <> ($3::text = 'BUY')))
-        or l.lane_free and l.position_id is null and $4::boolean
+  select w.*, w.reason is null and t.in_lane = 0 as lane_free, coalesce(w.reason, case
+      when (select u.version from users u where u.id = w.user_id) is distinct from w.user_version
+        or w.follow_id is not null
+          and (select f.version from follows f where f.user_id = w.user_id and f.id = w.follow_id) is distinct from w.follow_version
+        or w.hold > 0 and coalesce((select b.available from ledger_balances b
+          where b.user_id = w.user_id and b.account_id = w.account_id and b.asset = $6::text), 0) < w.hold
+        or w.positions_max is not null and p.open_positions + t.first_entries >= w.positions_max
+        or t.in_lane = 0 and case when w.position_id is not null then p.unchanged = 0 else $4::boolean or p.against > 0 end
       then 'decision_stale' end) as verdict
-  from laned l join users u on u.id = l.user_id
+  from wanted w
+  left join lateral (
+    select count(*) as open_positions, count(*) filter (where p.id = w.position_id and p.version = w.position_version) as unchanged,
+      count(*) filter (where p.account_id = w.account_id and p.instrument_id = w.instrument_id
+        and (p.whale_id = $2::bigint or (p.quantity > 0) <> ($3::text = 'BUY'))) as against
+    from positions p where p.user_id = w.user_id and p.state = 'OPEN') p on true
+  left join lateral (
+    select count(*) filter (where not t.reduce_only and t.position_id is null) as first_entries,
+      count(*) filter (where t.account_id = w.account_id and t.instrument_id = w.instrument_id) as in_lane
+    from trades t where t.user_id = w.user_id and t.unfinished) t on true
 ), made as (
   insert into trades (user_id, signal_id, whale_id, follow_id, account_id, instrument_id, position_id, side, reduce_only,
     close_reason, state, unfinished, reason, size, leverage, price, quantity, hold, client_order_id, owner, lease_until,

@@ -1,7 +1,7 @@
 -- Takes signals to fan out, oldest first, one at a time of a whale's instrument: a flip's opening waits for its closing.
 -- $1 owner, $2 lease in microseconds, $3 how many
 update signals s
-set state = 'PROCESSING', owner = $1::text, lease_until = clock_timestamp() + $2::bigint * interval '1 microsecond'
+set state = 'PROCESSING', claims = s.claims + 1, owner = $1::text, lease_until = clock_timestamp() + $2::bigint * interval '1 microsecond'
 from (select c.id from signals c
       where c.state in ('PENDING', 'PROCESSING')
         and (c.state = 'PENDING' or c.lease_until < clock_timestamp())
@@ -10,4 +10,4 @@ from (select c.id from signals c
       order by c.id limit $3::int for update of c skip locked) q
 where s.id = q.id
 returning s.id, s.whale_id, s.instrument_id, s.kind::text, s.side::text, s.closes, s.fraction, s.leverage, s.price,
-  s.fanned_out_to, whale_ns(s.detected_at), s.position_side::text
+  s.fanned_out_to, whale_ns(s.detected_at), s.claims > 1

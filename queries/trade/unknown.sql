@@ -8,4 +8,5 @@ set state = 'UNKNOWN', owner = null, lease_until = null, sent_at = coalesce(c.se
 from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::int[], $9::int[],
     $10::text[], $11::text[])
   as c(user_id, id, requested_at, sent_at, accepted_at, ask_after, asks, venue_code, venue_message, venue_order_id)
-where t.user_id = c.user_id and t.id = c.id and t.state in ('EXECUTING', 'UNKNOWN') and t.owner = $1::text and t.requested_at = c.requested_at
+where t.user_id = c.user_id and t.id = c.id
+  and case when t.state in ('EXECUTING', 'UNKNOWN') and t.owner = $1::text then t.requested_at = c.requested_at end

@@ -927,17 +927,19 @@ static void given_followers_when_fetched_then_those_reached_come_by_id_and_once(
     database_run("update follows set active = false where user_id = 2");
     database_run("update follows set auto_copy = false where user_id = 3");
     reserve_one(signal, (decision){.user_id = 4});
-    rows = RUN(query_trade_fanout_entry, id, "1", "0", "1000", "{1}", "binance", "usdm", "USDT");
+    rows =
+        RUN(query_trade_fanout_entry, id, "1", "0", "1000", "{1}", "binance", "usdm", "USDT", "t");
     assert_int_equal(PQntuples(rows), 3);
     assert_string_equal(PQgetvalue(rows, 0, 0), "1");
     assert_string_equal(PQgetvalue(rows, 1, 0), "5");
     assert_string_equal(PQgetvalue(rows, 2, 0), "6");
     assert_string_equal(PQgetvalue(rows, 0, 30), "1000.000000000000");
     PQclear(rows);
-    rows = RUN(query_trade_fanout_entry, id, "1", "5", "1000", "{1}", "binance", "usdm", "USDT");
+    rows =
+        RUN(query_trade_fanout_entry, id, "1", "5", "1000", "{1}", "binance", "usdm", "USDT", "t");
     assert_int_equal(PQntuples(rows), 1);
     PQclear(rows);
-    rows = RUN(query_trade_fanout_entry, id, "1", "0", "2", "{1}", "binance", "usdm", "USDT");
+    rows = RUN(query_trade_fanout_entry, id, "1", "0", "2", "{1}", "binance", "usdm", "USDT", "t");
     assert_int_equal(PQntuples(rows), 2);
     PQclear(rows);
 }
@@ -958,7 +960,7 @@ given_holders_when_the_whale_exits_then_copies_and_entries_on_their_way_are_reac
     database_run("update follows set active = false"); /* closes reach them all the same */
     closing = signal_of("CLOSE", "SELL", true);
     id = text("%lld", (long long)closing);
-    rows = RUN(query_trade_fanout_holders, id, "1", "0", "1000", "{1}", "t");
+    rows = RUN(query_trade_fanout_holders, id, "1", "0", "1000", "{1}", "t", "t");
     assert_int_equal(PQntuples(rows), 2);
     assert_string_equal(PQgetvalue(rows, 0, 0), "2");
     assert_string_equal(PQgetvalue(rows, 0, 42), "0.010000000000"); /* entries, long */
@@ -981,7 +983,7 @@ static void given_losses_today_when_fetched_then_the_users_own_day_counts(void *
                  "values (1, 1, 1, 'SELL', 'FILLED', false, 1, 1, 'w1', -30, 2, now()), (1, 1, 1, "
                  "'SELL', 'FILLED', false, 1, 1, 'w2', 10, 1, now()), (1, 1, 1, 'SELL', 'FILLED', "
                  "false, 1, 1, 'w3', -500, 1, now() - interval '3 days')");
-    rows = RUN(query_trade_fanout_entry, id, "1", "0", "1", "{1}", "binance", "usdm", "USDT");
+    rows = RUN(query_trade_fanout_entry, id, "1", "0", "1", "{1}", "binance", "usdm", "USDT", "t");
     assert_string_equal(PQgetvalue(rows, 0, 32), "23.000000000000");
     PQclear(rows);
 }

@@ -472,6 +472,7 @@ static void trade_fanout_fetch(trade_fanout *fanout)
     } else { /* an order against a long sells, one that adds to it buys */
         net_pg_bool(unit, (signal->side == VENUE_SELL) == signal->closes);
     }
+    net_pg_bool(unit, fanout->resumed || fanout->passes > 0 || fanout->retries > 0);
     fanout->fetching = net_pg_run(engine->work, unit, trade_fanout_fetched, fanout);
     if (!fanout->fetching && fanout->reserving == NULL) {
         trade_fanout_again(fanout); /* else when that is written */
@@ -605,6 +606,7 @@ static void trade_fanout_start(trade_engine *engine, const PGresult *rows, int r
     fanout->engine = engine;
     read = trade_signal_read(engine, rows, row, &fanout->signal);
     fanout->cursor = fanout->reserved_to = fanout->signal.fanned_out_to;
+    fanout->resumed = trade_bool_or(rows, row, 11, true);
     instrument = trade_instruments_find(engine->instruments, fanout->signal.instrument_id);
     if (!read || instrument == NULL) {
         trade_fanout_end(fanout, "SKIPPED",

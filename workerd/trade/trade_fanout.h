@@ -45,6 +45,7 @@ struct trade_fanout {
     int64_t retry_ns;    /* monotonic; 0: none due */
     int passes, retries;
     bool fetching, fetched_last, abandoned;
+    bool resumed; /* somebody else began: rows may be there beyond the cursor */
     trade_chunk *fetched, *reserving;
 };
 
