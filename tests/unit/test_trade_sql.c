@@ -914,6 +914,69 @@ given_a_signal_whose_lease_is_over_when_claimed_then_it_goes_on_where_it_was(voi
     PQclear(claimed);
 }
 
+/* ---- left behind -------------------------------------------------------------------------------
+ */
+
+static void whale_holds(const char *quantity)
+{
+    database_run("delete from whale_positions");
+    database_run("insert into whale_positions (whale_id, native, position_side, instrument_id, "
+                 "quantity, entry_price, updated_at) values (1, 'BTCUSDT', 'BOTH', 1, %s, 60000, "
+                 "now() - interval '11 s')",
+                 quantity);
+}
+
+static int swept(void)
+{
+    PGresult *result =
+        RUN(query_trade_left_behind, text("{w%026d,w%026d}", rand() % 99999, rand() % 99999));
+    int count = PQntuples(result);
+
+    PQclear(result);
+    return count;
+}
+
+static void given_a_copy_that_its_whale_has_left_when_swept_then_a_close_is_made_once(void **state)
+{
+    (void)state;
+    open_position(1, "0.01", "1");
+    assert_int_equal(swept(), 0); /* nothing is known of the whale's position */
+    whale_holds("0.5");
+    assert_int_equal(swept(), 0);
+    whale_holds("0");
+    signal_of("CLOSE", "SELL", true);
+    assert_int_equal(swept(), 0); /* its signal is on its way */
+    database_run("update signals set state = 'SKIPPED', reason = 'internal'");
+    database_run("update user_settings set close_on_whale_exit = false");
+    assert_int_equal(swept(), 0);
+    database_run("update user_settings set close_on_whale_exit = true");
+    database_run("update venue_accounts set state = 'DISABLED'");
+    assert_int_equal(swept(), 0);
+    database_run("update venue_accounts set state = 'ACTIVE'");
+    assert_int_equal(swept(), 1);
+    assert_string_equal(trade(1, "state || ' ' || side || ' ' || reduce_only || ' ' || "
+                                 "close_reason || ' ' || trim_scale(quantity) || ' ' || "
+                                 "position_id || ' ' || hold::int"),
+                        "PENDING SELL true WHALE_EXIT 0.01 1 0");
+    assert_int_equal(swept(), 0);
+    database_run("update trades set state = 'FAILED', unfinished = false, reason = "
+                 "'venue_rejected', settled_at = now()");
+    assert_int_equal(swept(), 0);
+    database_run("update trades set settled_at = now() - interval '61 s'");
+    assert_int_equal(swept(), 1);
+}
+
+static void given_a_short_copy_when_the_whale_turned_then_a_purchase_closes_it(void **state)
+{
+    (void)state;
+    open_position(1, "-0.01", "1");
+    whale_holds("-0.5");
+    assert_int_equal(swept(), 0);
+    whale_holds("0.5");
+    assert_int_equal(swept(), 1);
+    assert_string_equal(trade(1, "side"), "BUY");
+}
+
 /* ---- followers ---------------------------------------------------------------------------------
  */
 
@@ -1037,6 +1100,8 @@ int main(void)
         TEST(given_an_unclear_trade_when_resent_then_only_a_close_is_and_under_a_new_time),
         TEST(given_a_flip_when_signals_are_claimed_then_its_opening_waits_for_its_closing),
         TEST(given_a_signal_whose_lease_is_over_when_claimed_then_it_goes_on_where_it_was),
+        TEST(given_a_copy_that_its_whale_has_left_when_swept_then_a_close_is_made_once),
+        TEST(given_a_short_copy_when_the_whale_turned_then_a_purchase_closes_it),
         TEST(given_followers_when_fetched_then_those_reached_come_by_id_and_once),
         TEST(given_holders_when_the_whale_exits_then_copies_and_entries_on_their_way_are_reached),
         TEST(given_losses_today_when_fetched_then_the_users_own_day_counts),

@@ -186,7 +186,11 @@ static void trade_book_committed(trade_batch *batch, const net_pg_answer *answer
 
     trade_book_observe(batch, clock_now_ns());
     for (size_t i = 0; i < batch->ended_count; i++) {
-        batch->ended[i].job->market->claim_soon = true;
+        trade_market *market = batch->ended[i].job->market;
+
+        /* Its lane is free: others may have waited for it. Those that nobody saw are polled for. */
+        market->claim_soon = market->claim_soon ||
+                             clock_monotonic_ns() - market->lane_waited_ns < TRADE_LANE_WAIT_NS;
         trade_job_free(batch->ended[i].job);
     }
     for (size_t i = 0; i < batch->released_count; i++) {

@@ -18,6 +18,7 @@
 
 #define TRADE_UNKNOWN_MAX 200 /* asked about at once, of a market */
 #define TRADE_LATE_MAX 50
+#define TRADE_LEFT_BEHIND_MAX 200 /* closes made in one sweep */
 
 /* Columns of claim.sql, claim_unknown.sql, claim_late.sql and reload.sql, in order. */
 enum {
@@ -476,6 +477,36 @@ void trade_claim_recover(trade_engine *engine)
     net_pg_statement(unit, query_trade_recover);
     net_pg_text(unit, engine->owner);
     engine->recovering = net_pg_run(engine->book, unit, trade_claim_recovered, engine);
+}
+
+static void trade_claim_swept(void *owner, const net_pg_answer *answer)
+{
+    trade_engine *engine = owner;
+
+    if (answer->outcome == NET_PG_DONE && PQntuples(answer->results[0]) > 0) {
+        log_event(LOG_WARN, "trade.left_behind", "closes", LOG_INT(PQntuples(answer->results[0])),
+                  NULL);
+        for (size_t i = 0; i < engine->market_count; i++) {
+            trade_claim_pending(&engine->markets[i]);
+        }
+    }
+}
+
+void trade_claim_left_behind(trade_engine *engine)
+{
+    char client_id[TRADE_CLIENT_BASE_MAX];
+    net_pg_unit *unit;
+
+    if (engine->stopping || !engine->owner_locked || !net_pg_connected(engine->book)) {
+        return;
+    }
+    unit = net_pg_unit_new(true);
+    net_pg_statement(unit, query_trade_left_behind);
+    net_pg_array(unit);
+    for (int i = 0; i < TRADE_LEFT_BEHIND_MAX && trade_job_draw_client_id(client_id); i++) {
+        net_pg_push_text(unit, client_id);
+    }
+    net_pg_run(engine->book, unit, trade_claim_swept, engine);
 }
 
 static void trade_claim_given_back(void *owner, const net_pg_answer *answer)

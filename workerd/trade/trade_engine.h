@@ -32,11 +32,14 @@
 #define TRADE_ALIKE_MAX 8   /* instruments of other venues that stand for one */
 #define TRADE_SLOTS_MAX 512 /* calls under way in one market */
 #define TRADE_OWNER_MAX 128
-#define TRADE_CLIENT_ID_MAX 32 /* 'w', 26 of base32, 2 of attempt */
+#define TRADE_CLIENT_BASE_MAX 28 /* 'w' and 26 of base32 */
+#define TRADE_CLIENT_ID_MAX 32   /* and 2 of attempt */
 #define TRADE_TICK_MS 50
 #define TRADE_POLL_NS (250 * 1000000LL)
 #define TRADE_SLOW_POLL_NS (1000 * 1000000LL)
 #define TRADE_CLOCK_NS (30000 * 1000000LL)
+#define TRADE_SWEEP_NS (15000 * 1000000LL)
+#define TRADE_LANE_WAIT_NS (10000 * 1000000LL) /* that trades are known to wait for their lane */
 #define TRADE_ASK_LEASE_NS (20000 * 1000000LL)
 #define TRADE_LEASE_MARGIN_NS (500 * 1000000LL)
 #define TRADE_CALL_TIMEOUT_NS (5000 * 1000000LL) /* of questions */
@@ -69,8 +72,8 @@ struct trade_job {
     trade_job *next, *hash_next;
     int64_t user_id, id, account_id, instrument_id, whale_id, follow_id;
     char ref[NET_SIGN_REF_MAX];
-    char *secret;         /* as stored; encrypted */
-    char client_base[28]; /* without the attempt */
+    char *secret;                            /* as stored; encrypted */
+    char client_base[TRADE_CLIENT_BASE_MAX]; /* without the attempt */
     enum venue_side side;
     bool reduce_only;
     char close_reason[16];
@@ -121,6 +124,7 @@ struct trade_market {
     trade_slot *slots;
     unsigned slot_count, busy;
     bool claiming, claim_soon, pumping;
+    int64_t lane_waited_ns; /* monotonic: when a trade was last seen to wait for its lane */
 };
 
 struct trade_engine {
@@ -140,7 +144,7 @@ struct trade_engine {
     size_t market_count;
     char owner[TRADE_OWNER_MAX];
     uv_timer_t tick;
-    int64_t last_requested_ns, poll_ns, slow_poll_ns, clock_ns, stopping_ns;
+    int64_t last_requested_ns, poll_ns, slow_poll_ns, clock_ns, sweep_ns, stopping_ns;
     trade_job *jobs[TRADE_JOB_BUCKETS];
     unsigned job_count;
     trade_queue waiting; /* for wake_ns */
@@ -161,6 +165,7 @@ void trade_job_free(trade_job *job);
 /* Makes it known by its trade; false: this trade is under way here already. */
 bool trade_job_register(trade_job *job);
 trade_job *trade_job_find(const trade_engine *engine, int64_t id);
+bool trade_job_draw_client_id(char out[TRADE_CLIENT_BASE_MAX]);
 void trade_job_client_id(const trade_job *job, char out[TRADE_CLIENT_ID_MAX]);
 void trade_queue_push(trade_queue *queue, trade_job *job);
 void trade_queue_push_front(trade_queue *queue, trade_job *job);
@@ -203,6 +208,8 @@ void trade_claim_pending(trade_market *market);
 void trade_claim_unknown(trade_market *market);
 void trade_claim_late(trade_market *market);
 void trade_claim_recover(trade_engine *engine);
+/* Closes for copies that their whale has left and nobody is closing. */
+void trade_claim_left_behind(trade_engine *engine);
 /* One of ours again, because it was settled on what has changed. */
 void trade_claim_reload(trade_job *job);
 /* The request time of a claim: the venue's time now, and never the same twice. */

@@ -9,7 +9,6 @@
 #include "workerd/trade/trade_fanout.h"
 
 #include "core/clock.h"
-#include "core/crypto.h"
 #include "core/log.h"
 #include "queries.h"
 
@@ -219,18 +218,6 @@ static dec trade_price_once(const trade_fanout *fanout, const trade_instrument *
 /* ---- deciding ----------------------------------------------------------------------------------
  */
 
-static bool trade_draw_client_id(char out[28])
-{
-    uint8_t random[16];
-
-    if (!crypto_random(random, sizeof(random))) {
-        return false;
-    }
-    out[0] = 'w';
-    crypto_base32(random, sizeof(random), out + 1);
-    return true;
-}
-
 static const trade_instrument *trade_follower_instrument(const trade_fanout *fanout,
                                                          const PGresult *rows, int row)
 {
@@ -323,7 +310,7 @@ static bool trade_candidate_read(trade_chunk *chunk, const PGresult *rows, int r
     if (candidate->decision.reason != ERROR_NONE) {
         return true;
     }
-    if (!trade_draw_client_id(candidate->client_base)) {
+    if (!trade_job_draw_client_id(candidate->client_base)) {
         return false;
     }
     if (follower.delay_s > 0 && !fanout->signal.closes) {

@@ -18,7 +18,7 @@ typedef struct {
     int64_t position_id, position_version;
     trade_decision decision;
     int64_t start_after_ns; /* 0: at once */
-    char client_base[28];
+    char client_base[TRADE_CLIENT_BASE_MAX];
     bool claim;     /* to be sent at once, where its lane is free */
     bool forget;    /* leverage will be changed at the venue */
     trade_job *job; /* where it is to be sent at once */

@@ -4,6 +4,7 @@
 #include "workerd/trade/trade_engine.h"
 
 #include "core/clock.h"
+#include "core/crypto.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,18 @@ void trade_job_free(trade_job *job)
     job->engine->job_count--;
     free(job->fills);
     free(job);
+}
+
+bool trade_job_draw_client_id(char out[TRADE_CLIENT_BASE_MAX])
+{
+    uint8_t random[16];
+
+    if (!crypto_random(random, sizeof(random))) {
+        return false;
+    }
+    out[0] = 'w';
+    crypto_base32(random, sizeof(random), out + 1);
+    return true;
 }
 
 void trade_job_client_id(const trade_job *job, char out[TRADE_CLIENT_ID_MAX])

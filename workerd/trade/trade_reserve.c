@@ -156,6 +156,8 @@ static void trade_reserve_row(trade_chunk *chunk, const PGresult *rows, int row,
         shm_observe(process, SHM_trade_reserve_seconds, now_ns - fanout->signal.detected_ns);
         if (strcmp(state, "EXECUTING") == 0 && candidate->job != NULL) {
             trade_reserve_send(chunk, candidate, id, now_ns);
+        } else if (candidate->job != NULL) {
+            candidate->job->market->lane_waited_ns = clock_monotonic_ns();
         }
     }
 }

@@ -157,6 +157,10 @@ static void trade_on_tick(uv_timer_t *tick)
             trade_caller_sync(engine->callers[i]);
         }
     }
+    if (now_ns - engine->sweep_ns > TRADE_SWEEP_NS) {
+        engine->sweep_ns = now_ns;
+        trade_claim_left_behind(engine);
+    }
     if (now_ns - engine->slow_poll_ns > TRADE_SLOW_POLL_NS) {
         engine->slow_poll_ns = now_ns;
         trade_slow_poll(engine);
