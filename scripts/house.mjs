@@ -212,7 +212,7 @@ ${this.options.postgres}
     }
 
     async startTelegram() {
-        this.launch('telegram', process.execPath, [path.join(root, 'tests/support/telegram.mjs'), '--port', String(this.ports.telegram), '--token', this.botToken]);
+        this.launch('telegram', process.execPath, [path.join(root, 'tests/support/telegram.mjs'), '--port', String(this.ports.telegram), '--token-file', this.at('keys/bot-token')]);
     }
 
     startWorkerd() {

@@ -3,10 +3,14 @@
  */
 #include "workerd/command.h"
 
+#include "core/crypto.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define COMMAND_SECRET_MAX 512
 
 static const char help[] =
     "usage: workerd [-c FILE]                            run the daemon\n"
@@ -126,11 +130,36 @@ bool command_read_config(const char *path, whale_config *config)
     return true;
 }
 
+/* The key files that workerd itself reads. A daemon that starts without them says so and waits for
+ * them. */
+static bool command_check_keys(const whale_config *config)
+{
+    const char *const keys[] = {config->master_key_file, config->seal_private_key_file};
+    const char *const texts[] = {config->bot_token_file, config->database_password_file};
+    uint8_t key[CRYPTO_KEY_SIZE];
+    char text[COMMAND_SECRET_MAX], error[CONFIG_ERROR_MAX];
+    bool good = true;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && good; i++) {
+        good = keys[i][0] == '\0' || crypto_read_key(keys[i], key, error, sizeof(error));
+    }
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && good; i++) {
+        good = texts[i][0] == '\0' ||
+               crypto_read_secret(texts[i], text, sizeof(text), error, sizeof(error)) >= 0;
+    }
+    crypto_wipe(key, sizeof(key));
+    crypto_wipe(text, sizeof(text));
+    if (!good) {
+        command_error("%s", error);
+    }
+    return good;
+}
+
 int command_test(const char *path)
 {
     static whale_config config;
 
-    if (!command_read_config(path, &config)) {
+    if (!command_read_config(path, &config) || !command_check_keys(&config)) {
         fprintf(stderr, "workerd: configuration file %s test failed\n", path);
         return COMMAND_FAILED;
     }

@@ -31,6 +31,8 @@ void command_help(void);
 void command_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 bool command_read_config(const char *path, whale_config *config);
+/* The text, and the key files that workerd itself reads: there, whole, and nobody else's to read.
+ */
 int command_test(const char *path);
 /* Makes master.key, seal.private, seal.public and session.key where they are missing. */
 int command_keys(const char *directory);

@@ -1,17 +1,19 @@
 // A stand-in for the Bot API: the real paths and JSON shapes, over real HTTP.
 //
-//   node tests/support/telegram.mjs [--port N] [--token TOKEN]      prints its port
+//   node tests/support/telegram.mjs [--port N] [--token-file FILE]      prints its port
 //
 // It checks sendMessage as the Bot API does (chat_id, text of 1 to 4096 characters, HTML entities) and can be told to
 // refuse: POST /_behave {"limit":n,"retry_after":s} answers the next n calls with 429; {"block":chat_id} with 403;
 // {"fail":n} with 500. GET /_sent lists what was sent, oldest first.
+import fs from 'node:fs';
 import http from 'node:http';
 
 const option = (name, fallback) => {
     const at = process.argv.indexOf(`--${name}`);
     return at < 0 ? fallback : process.argv[at + 1];
 };
-const token = option('token', null);
+const tokenFile = option('token-file', null); // not on the command line, where ps would show it
+const token = tokenFile === null ? null : fs.readFileSync(tokenFile, 'utf8').trim();
 const sent = [];
 const calls = [];
 const behaviour = { limit: 0, retry_after: 1, fail: 0, blocked: new Set() };
