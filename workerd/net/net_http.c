@@ -15,7 +15,8 @@
 #include <string.h>
 
 #define SPARE_CONNECTIONS                                                                          \
-    16 /* io.md: a cache no larger than the parallelism reconnects each time */
+    16 /* a cache no larger than the parallelism would reconnect each time                         \
+        */
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 

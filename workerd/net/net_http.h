@@ -2,7 +2,7 @@
  * The one HTTP client engine: libcurl multi on libuv, keep-alive, HTTP/1.1.
  *
  * Promises: bytes go out exactly as given (the signature covers them); connections are reused; one
- * uv_poll per socket is kept (io.md: 1.6x); an answer is whole or an error, never part of one; every
+ * uv_poll per socket is kept (1.6 x); an answer is whole or an error, never part of one; every
  * request ends in exactly one callback, within its deadline. At most `connections` requests are on
  * the wire and `queue` wait; beyond that `net_http_send` returns false and nothing was sent.
  */

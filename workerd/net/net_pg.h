@@ -52,12 +52,13 @@ typedef struct {
 
 net_pg *net_pg_new(uv_loop_t *loop, const net_pg_options *options);
 bool net_pg_connected(const net_pg *pg);
-unsigned net_pg_waiting(const net_pg *pg);
+unsigned net_pg_waiting(const net_pg *pg); /* units not yet ended, on the wire or not */
 void net_pg_close(net_pg *pg); /* pending units end as NOT_SENT or LOST; freed when the loop drained */
 
 /*
  * A unit of work: build, then run. With `transaction` the statements stand between BEGIN and COMMIT;
- * without, each commits alone in one pipeline (one sync). SQL text must be static (a query_* constant).
+ * without, Postgres commits them at the pipeline's one sync: all or nothing too, but no SET LOCAL, LOCK
+ * or SAVEPOINT. SQL text must be static (a query_* constant).
  * Parameters are text format; NULL is SQL NULL; they are copied.
  */
 typedef struct net_pg_unit net_pg_unit;

@@ -1,6 +1,6 @@
 /*
  * TLS between socket and frames: OpenSSL on memory BIOs, which costs a fifth of a TLS that reads
- * the socket itself (io.md section 3).
+ * the socket itself.
  *
  * Promises: TLS 1.2 at least; the chain is verified against the given CA file or the system's, and
  * the certificate against the URL's host name or address; no callback sees a byte before that.
