@@ -10,7 +10,8 @@ use Whale;
 use Whale::Telegram qw(message_update);
 
 my %patient = (whale_web_queue => 3, whale_web_queue_timeout => '10s', whale_web_statement_timeout => '10s');
-my $whale = Whale->new(pool => 2, directives => {%patient}, settings => ['deadlock_timeout=1s']);
+# at first the queue waits only as long as it takes to see that it is of no use
+my $whale = Whale->new(pool => 2, directives => { %patient, whale_web_queue_timeout => '200ms' }, settings => ['deadlock_timeout=1s']);
 my $ann = $whale->add_user(tier => 'ELITE');
 my $me = '/api/v1/users/me';
 my $positions = '/api/v1/trades/positions';
@@ -75,18 +76,12 @@ sub comes_back {
 subtest 'Postgres stops' => sub {
     $whale->stop_postgres;
     $whale->wait_for('a refusal', sub { $whale->get($me, $ann)->status == 503 });
-    $whale->wait_for('the end of patience', sub { part()->{connections} == 0 });
-    configure_without();
+    $whale->wait_for('all connections to be gone', sub { part()->{connections} == 0 });
+    sleep 0.3; # beyond the queue's patience, so that the first request is refused at once
     without_postgres('meanwhile');
     $whale->start_postgres;
     comes_back('restarted');
 };
-# the queue waits for a connection as long as it is told to: here, not long
-sub configure_without {
-    $whale->{options}{directives} = { %patient, whale_web_queue_timeout => '200ms' };
-    $whale->write_configuration;
-    $whale->hup;
-}
 
 subtest 'nginx starts before Postgres' => sub {
     $whale->stop;
@@ -94,7 +89,7 @@ subtest 'nginx starts before Postgres' => sub {
     $whale->{options}{ready} = 0;
     $whale->start;
     $whale->wait_for('the segment', sub { $whale->get($price)->status == 200 });
-    sleep 0.3; # beyond the queue's patience, so that the first request is refused at once
+    sleep 0.3;
     without_postgres('meanwhile');
     $whale->start_postgres;
     comes_back('started');
