@@ -159,6 +159,25 @@ static void an_honest_client_does_not_notice_the_seam(void **state)
     paper_replay_close(replay);
 }
 
+static void a_restart_goes_on_with_higher_ids(void **state)
+{
+    paper_replay *replay = open_all();
+    watcher w = {0};
+    client before;
+
+    (void)state;
+    run_to(replay, &w, START_NS, START_NS + PASS_NS, 50000000);
+    before = w.btc;
+    paper_replay_close(replay);
+    /* given a new process a moment later, and a client that remembers (the watcher checks its ids)
+     */
+    replay = open_all();
+    run_to(replay, &w, START_NS + PASS_NS + 10000000, START_NS + PASS_NS + 3000000000LL, 50000000);
+    assert_true(w.btc.books > before.books && w.btc.trades > before.trades);
+    assert_int_equal(w.btc.depths - w.btc.linked, 1); /* one gap: it was away */
+    paper_replay_close(replay);
+}
+
 static void a_stopped_machine_is_not_caught_up_with(void **state)
 {
     paper_replay *replay = open_all();
@@ -270,6 +289,7 @@ int main(void)
         cmocka_unit_test(the_first_frame_is_of_now),
         cmocka_unit_test(no_frame_comes_before_its_time),
         cmocka_unit_test(an_honest_client_does_not_notice_the_seam),
+        cmocka_unit_test(a_restart_goes_on_with_higher_ids),
         cmocka_unit_test(a_stopped_machine_is_not_caught_up_with),
         cmocka_unit_test(lines_that_are_no_frames_are_left_out),
         cmocka_unit_test(a_file_without_a_frame_is_refused),

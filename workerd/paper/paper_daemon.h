@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define PAPER_CONNECTION_MEMORY 12288 /* a request's line and headers must fit */
-#define PAPER_CONNECTIONS_MAX 16384   /* at once; the next wait in the backlog */
-#define PAPER_IDLE_SECONDS 600        /* a kept connection without a request */
+#define PAPER_CONNECTION_MEMORY 8192 /* a request's line and headers must fit */
+#define PAPER_CONNECTIONS_MAX 16384  /* at once; the next wait in the backlog */
+#define PAPER_IDLE_SECONDS 600       /* a kept connection without a request */
 
 typedef struct {
     struct MHD_Daemon *daemon;

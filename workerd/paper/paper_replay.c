@@ -10,7 +10,11 @@
 
 #define PAPER_REPLAY_GAP_NS 10000000LL   /* between the last frame and the first of the next pass */
 #define PAPER_REPLAY_LAG_NS 2000000000LL /* more than this is skipped */
-#define PAPER_REPLAY_WINDOW (64 * 1024)  /* zlib's buffer, a file */
+/* Ids of the first pass move on with the calendar, faster than any market counts: so they rise over
+ * a restart of the venue as well, and nobody need remember where it was. */
+#define PAPER_UPDATES_A_MS 1000
+#define PAPER_TRADES_A_MS 10
+#define PAPER_REPLAY_WINDOW (64 * 1024) /* zlib's buffer, a file */
 
 typedef struct {
     gzFile file;
@@ -197,7 +201,7 @@ static uint32_t paper_shift_times(paper_replay *replay, paper_sequence *sequence
 
     if (paper_frame_number(frame, PAPER_FIELD_EVENT_TIME, &event)) {
         if (!replay->event_shift_set) {
-            replay->event_shift_ms = now_ms - event;
+            replay->event_shift_ms = now_ms > event ? now_ms - event : 0;
             replay->event_shift_set = true;
         }
         event = paper_clamp(event + replay->event_shift_ms, sequence->event_last[stream], now_ms);
@@ -227,8 +231,9 @@ static uint32_t paper_shift_updates(paper_replay *replay, paper_sequence *sequen
         first = last;
     }
     if (sequence->update_pass != replay->pass + 1) {
-        sequence->update_shift =
-            replay->pass == 0 || sequence->update_last == 0 ? 0 : sequence->update_last + 1 - first;
+        sequence->update_shift = sequence->update_last == 0
+                                     ? replay->event_shift_ms * PAPER_UPDATES_A_MS
+                                     : sequence->update_last + 1 - first;
         sequence->update_pass = replay->pass + 1;
     }
     values[PAPER_FIELD_UPDATE] = last + sequence->update_shift;
@@ -260,8 +265,9 @@ static uint32_t paper_shift_trade(paper_replay *replay, paper_sequence *sequence
         return 0;
     }
     if (sequence->trade_pass != replay->pass + 1) {
-        sequence->trade_shift =
-            replay->pass == 0 || sequence->trade_last == 0 ? 0 : sequence->trade_last + 1 - trade;
+        sequence->trade_shift = sequence->trade_last == 0
+                                    ? replay->event_shift_ms * PAPER_TRADES_A_MS
+                                    : sequence->trade_last + 1 - trade;
         sequence->trade_pass = replay->pass + 1;
     }
     trade += sequence->trade_shift;

@@ -210,6 +210,11 @@ static void paper_frame_due(void *owner, const paper_replay_event *event)
     dec bid, bid_size, ask, ask_size;
 
     if (symbol == NULL) {
+        if (!server->stranger_told) {
+            server->stranger_told = true; /* once: every frame of it would be another line */
+            log_event(LOG_WARN, "paper.unknown_symbol", "hint",
+                      LOG_TEXT("a replayed symbol is not in the exchange information"), NULL);
+        }
         return;
     }
     if (event->stream == PAPER_STREAM_BOOK) {

@@ -49,6 +49,7 @@ typedef struct paper_server {
     /* limits that POST /paper/v1/limits sets; 0: none */
     int64_t weight_limit, order_limit_10s, order_limit_1m;
     int64_t weight_window, weight_used;
+    bool stranger_told; /* of a replayed symbol that is no instrument */
     bool stopping;
 } paper_server;
 
