@@ -16,7 +16,7 @@ const option = (name, fallback) => {
 };
 const rounds = option('rounds', 10);
 const seed = option('seed', Date.now() % 1000000);
-const followers = option('followers', 60);
+const followers = option('followers', 150);
 const keep = process.argv.includes('--keep');
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -27,12 +27,13 @@ function random(start) {
     return { below: (n) => Math.floor(next() * n), pick: (list) => list[Math.floor(next() * list.length)], chance: (p) => next() < p };
 }
 
-const strikes = ['feed', 'watch', 'trade', 'sign', 'mirror', 'notify', 'paper', 'all', 'postgres', 'late', 'never', 'drop', 'error', 'error_after'];
+const strikes = ['feed', 'watch', 'trade', 'sign', 'mirror', 'notify', 'paper', 'all', 'postgres', 'late', 'never', 'drop', 'error', 'error_after', 'pause', 'mute'];
 const paperFaults = {
     late: { late_percent: 30, late_ms: 2500 }, never: { never_percent: 15 }, drop: { drop_after_accept_percent: 25 },
     error: { error_percent: 25 }, error_after: { error_after_accept_percent: 20 },
+    mute: { never_percent: 100, drop_after_accept_percent: 50, scope: 'all' }, // questions fail as well
 };
-const noFaults = { late_percent: 0, late_ms: 0, never_percent: 0, drop_after_accept_percent: 0, error_percent: 0, error_after_accept_percent: 0 };
+const noFaults = { late_percent: 0, late_ms: 0, never_percent: 0, drop_after_accept_percent: 0, error_percent: 0, error_after_accept_percent: 0, scope: 'orders' };
 
 async function restartWorkerd(house) {
     await house.stopOne('workerd', 'SIGKILL');
@@ -48,6 +49,14 @@ async function strike(house, name, draw) {
         return house.startPostgres();
     }
     if (paperFaults[name]) return house.paper('POST', '/paper/v1/faults', { ...noFaults, ...paperFaults[name], seed: draw.below(1000000) + 1 }).catch(() => {});
+    if (name === 'pause') { // past the lease: what it then wants to send is no longer its own
+        let paused = [];
+        try { paused = house.roles().trade ?? []; } catch { return; }
+        for (const pid of paused) try { process.kill(pid, 'SIGSTOP'); } catch { /* it was gone already */ }
+        await sleep(4500);
+        for (const pid of paused) try { process.kill(pid, 'SIGCONT'); } catch { /* it was gone already */ }
+        return;
+    }
     let pids = [];
     try { pids = house.roles()[name] ?? []; } catch { /* the segment is between two lives */ }
     for (const pid of pids) {
@@ -58,7 +67,6 @@ async function strike(house, name, draw) {
 // One storm: the leader moves while faults strike at drawn times.
 async function storm(house, leader, roundSeed) {
     const draw = random(roundSeed);
-    const plan = Array.from({ length: 2 + draw.below(2) }, () => ({ at: draw.below(3500), name: draw.pick(strikes) })).sort((a, b) => a.at - b.at);
     const moves = [];
     let clock = 0;
     for (const action of ['open', 'increase', 'reduce', 'flip', 'close']) {
@@ -66,6 +74,8 @@ async function storm(house, leader, roundSeed) {
         moves.push({ at: clock, action });
         clock += 900 + draw.below(900);
     }
+    // shortly after a move, while its copies are on their way: they take some hundred milliseconds
+    const plan = Array.from({ length: 2 + draw.below(3) }, () => ({ at: draw.pick(moves).at + draw.below(700), name: draw.pick(strikes) })).sort((a, b) => a.at - b.at);
     const side = draw.chance(0.5) ? 'LONG' : 'SHORT';
     const began = Date.now();
     const wait = (at) => sleep(Math.max(0, at - (Date.now() - began)));
@@ -89,7 +99,7 @@ async function storm(house, leader, roundSeed) {
 async function main() {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'whale-faults-'));
     fs.chmodSync(directory, 0o755);
-    const house = new House(path.join(directory, 'run'), { watchInterval: '300ms', directives: 'whale_trade_lease 4s;\nwhale_receive_window 1500ms;', telegram: true });
+    const house = new House(path.join(directory, 'run'), { watchInterval: '300ms', tradeProcesses: 2, directives: 'whale_trade_lease 4s;\nwhale_receive_window 1500ms;', telegram: true });
     let failed = 0;
     const end = async () => { await house.stop(); if (!keep && !failed) fs.rmSync(directory, { recursive: true, force: true }); };
     process.on('SIGINT', async () => { await end(); process.exit(130); });
