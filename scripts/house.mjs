@@ -62,7 +62,44 @@ export class House {
         await this.waitForPrices();
     }
 
+    // One house a directory at a time. What a killed one left behind is ended first.
+    claim() {
+        this.lock = `${this.directory}.lock`;
+        for (let attempt = 0; attempt < 2; attempt++) {
+            try {
+                fs.writeFileSync(this.lock, String(process.pid), { flag: 'wx' });
+                return this.endLeftovers();
+            } catch (error) {
+                if (error.code !== 'EEXIST') throw error;
+            }
+            const owner = Number(fs.readFileSync(this.lock, 'utf8'));
+            let alive = true;
+            try { process.kill(owner, 0); } catch (error) { alive = error.code === 'EPERM'; }
+            if (alive && owner) {
+                this.lock = null;
+                throw new Error(`${this.directory} is in use by process ${owner}: end that one first`);
+            }
+            fs.rmSync(this.lock, { force: true });
+        }
+        throw new Error(`${this.lock} cannot be taken`);
+    }
+
+    // Servers of an earlier house in this directory, known by their command lines.
+    endLeftovers() {
+        const conf = this.at('whale.conf');
+        const segment = fs.existsSync(conf) && /^whale_shm (\/dev\/shm\/whale-[\w-]+);/m.exec(fs.readFileSync(conf, 'utf8'));
+        if (segment) fs.rmSync(segment[1], { force: true });
+        for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+            let line = '';
+            try { line = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'); } catch { continue; }
+            if (line.includes(`${this.directory}/`) && /postgres|nginx|workerd|whale|telegram\.mjs/.test(line)) {
+                try { process.kill(Number(pid), line.includes('/postgres') ? 'SIGQUIT' : 'SIGKILL'); } catch { /* gone already */ }
+            }
+        }
+    }
+
     async prepare() {
+        this.claim();
         fs.rmSync(this.directory, { recursive: true, force: true });
         for (const part of ['', 'keys', 'log', 'pg', 'nginx']) fs.mkdirSync(this.at(part), { recursive: true, mode: 0o700 });
         const [http, ops, paperHttp, paperWs, telegram] = await freePorts(5);
@@ -280,6 +317,7 @@ ${this.options.postgres}
         await this.stopOne('postgres', 'SIGINT');
         fs.rmSync(this.socketDirectory ?? '', { recursive: true, force: true });
         if (this.shm) fs.rmSync(this.shm, { force: true });
+        if (this.lock) fs.rmSync(this.lock, { force: true });
     }
 
     // ---- talking to it ------------------------------------------------------------------------------------------
