@@ -50,6 +50,8 @@
     X(ALREADY_COPIED, "already_copied", 409, "This signal was copied already.")                    \
     X(DECISION_STALE, "decision_stale", 409, "The facts changed; decided again.")                  \
     X(LEVERAGE_REJECTED, "leverage_rejected", 422, "The exchange refused the leverage.")           \
+    X(LEVERAGE_LIMIT, "leverage_limit", 422,                                                       \
+      "The open position's leverage is above your maximum.")                                       \
     X(VENUE_REJECTED, "venue_rejected", 422, "The exchange rejected the order.")                   \
     X(VENUE_FUNDS, "venue_funds", 422, "The exchange says the funds are short.")                   \
     X(VENUE_FILTER, "venue_filter", 422, "The order breaks a filter of the exchange.")             \

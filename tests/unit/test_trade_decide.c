@@ -565,6 +565,7 @@ given_a_copy_when_the_whale_adds_then_the_same_fraction_is_added_as_far_as_funds
 
         signal.kind = TRADE_INCREASE;
         signal.fraction = d(row->fraction);
+        follower.size_value = d("5000"); /* so that it bounds nothing here */
         follower.tier = row->tier;
         follower.held.quantity = d(row->held);
         follower.held.id = !dec_is_zero(follower.held.quantity);
@@ -580,6 +581,84 @@ given_a_copy_when_the_whale_adds_then_the_same_fraction_is_added_as_far_as_funds
         assert_dec(row->name, decision.quantity, row->quantity != NULL ? row->quantity : "0");
         assert_dec(row->name, decision.size, row->size != NULL ? row->size : "0");
     }
+}
+
+typedef struct {
+    const char *name;
+    enum trade_size_kind kind;
+    const char *value, *margin, *entries, *fraction, *available, *maximum;
+    enum whale_error reason;
+    const char *quantity, *size;
+} bound_row;
+
+/* Held: 0.01 at leverage 10; the whale probed with dust and now adds its real size. */
+/* clang-format off */
+static const bound_row bound_rows[] = {
+    {"a named amount bounds it", TRADE_SIZE_FIXED, "60", "60", "0", "1000", "10000", NULL, ERROR_NONE, "0.01", "60"},
+    {"a named amount above a tenth of the balance", TRADE_SIZE_FIXED, "3000", "60", "0", "1000", "10000", NULL, ERROR_NONE, "0.5", "3000"},
+    {"per cent of the balance", TRADE_SIZE_PERCENT, "3", "60", "0", "1000", "10000", NULL, ERROR_NONE, "0.05", "300"},
+    {"a tenth of the balance at most", TRADE_SIZE_PERCENT, "50", "60", "0", "1000", "10000", NULL, ERROR_NONE, "0.166", "996"},
+    {"one per cent where nothing is named", TRADE_SIZE_DEFAULT, NULL, "60", "0", "1000", "10000", NULL, ERROR_NONE, "0.016", "96"},
+    {"the whale's fraction where it is less", TRADE_SIZE_FIXED, "60", "60", "0", "0.5", "10000", NULL, ERROR_NONE, "0.005", "30"},
+    {"the maximum is the position's", TRADE_SIZE_FIXED, "60", "60", "0", "1000", "10000", "90", ERROR_NONE, "0.005", "30"},
+    {"entries on their way count", TRADE_SIZE_FIXED, "60", "60", "0.003", "1000", "10000", "90", ERROR_NONE, "0.002", "12"},
+    {"the maximum is reached", TRADE_SIZE_FIXED, "60", "60", "0", "1000", "10000", "60", ERROR_SIZE_LIMITS_CROSS, NULL, NULL},
+    {"the maximum is exceeded", TRADE_SIZE_FIXED, "60", "600", "0", "1000", "10000", "60", ERROR_SIZE_LIMITS_CROSS, NULL, NULL},
+    {"a named amount above the funds", TRADE_SIZE_FIXED, "600", "60", "0", "1000", "100", NULL, ERROR_NONE, "0.013", "78"},
+    {"per cent never takes 80 of the funds", TRADE_SIZE_PERCENT, "100", "60", "0", "1000", "100", NULL, ERROR_NONE, "0.001", "6"},
+};
+/* clang-format on */
+
+static void
+given_a_whale_that_adds_many_times_its_size_when_copied_then_the_users_bounds_hold(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(bound_rows) / sizeof(bound_rows[0]); i++) {
+        const bound_row *row = &bound_rows[i];
+        trade_follower follower = plain();
+        trade_signal signal = open_long();
+        trade_decision decision;
+
+        signal.kind = TRADE_INCREASE;
+        signal.fraction = d(row->fraction);
+        follower.size_kind = row->kind;
+        follower.size_value = row->value != NULL ? d(row->value) : DEC_ZERO;
+        follower.held = (trade_position){.id = 4, .leverage = 10};
+        follower.held.quantity = d("0.01");
+        follower.held.margin = d(row->margin);
+        follower.entries_long = d(row->entries);
+        follower.available = d(row->available);
+        follower.has_maximum_size = row->maximum != NULL;
+        follower.maximum_size = row->maximum != NULL ? d(row->maximum) : DEC_ZERO;
+        decision = decide(&signal, &follower);
+        assert_reason(row->name, decision.reason, row->reason);
+        assert_dec(row->name, decision.quantity, row->quantity != NULL ? row->quantity : "0");
+        assert_dec(row->name, decision.size, row->size != NULL ? row->size : "0");
+    }
+}
+
+/* One position, one leverage: where the user has lowered the maximum since, nothing is added. */
+static void
+given_a_kept_leverage_above_the_maximum_when_the_whale_enters_then_it_is_refused(void **state)
+{
+    trade_follower follower = plain();
+    trade_signal signal = open_long();
+
+    (void)state;
+    follower.maximum_leverage = 3;
+    follower.account_leverage = 20;
+    assert_int_equal(decide(&signal, &follower).leverage, 3); /* nothing keeps the account's */
+    follower.other_quantity = d("0.5");
+    assert_reason("another copy", decide(&signal, &follower).reason, ERROR_LEVERAGE_LIMIT);
+    follower.account_leverage = 3;
+    assert_reason("within", decide(&signal, &follower).reason, ERROR_NONE);
+    signal.kind = TRADE_INCREASE;
+    follower.held = (trade_position){.id = 4, .leverage = 20};
+    follower.held.quantity = d("0.01");
+    assert_reason("own copy", decide(&signal, &follower).reason, ERROR_LEVERAGE_LIMIT);
+    signal = (trade_signal){
+        .id = 1, .kind = TRADE_CLOSE, .side = VENUE_SELL, .closes = true, .fraction = DEC_ONE};
+    assert_reason("exit", decide(&signal, &follower).reason, ERROR_NONE);
 }
 
 /* ---- exits -------------------------------------------------------------------------------------
@@ -768,6 +847,10 @@ int main(void)
         cmocka_unit_test(
             given_no_instrument_or_no_price_when_a_position_opens_then_it_is_not_copied),
         cmocka_unit_test(given_tiers_when_reserving_then_the_limit_to_recheck_is_told),
+        cmocka_unit_test(
+            given_a_whale_that_adds_many_times_its_size_when_copied_then_the_users_bounds_hold),
+        cmocka_unit_test(
+            given_a_kept_leverage_above_the_maximum_when_the_whale_enters_then_it_is_refused),
         cmocka_unit_test(
             given_a_copy_when_the_whale_adds_then_the_same_fraction_is_added_as_far_as_funds_go),
         cmocka_unit_test(given_a_copy_when_the_whale_exits_then_its_part_is_closed),

@@ -105,6 +105,19 @@ static int trade_leverage(const trade_signal *signal, const trade_follower *foll
     return trade_least_int(leverage, TRADE_LEVERAGE_CEILING);
 }
 
+/*
+ * A leverage that a position on this instrument keeps may be above what the user has set since. An
+ * order at it would exceed the maximum, and lowering it at the venue would change the position that
+ * is there (its margin, or another whale's copy): such an entry is refused until the position is
+ * closed.
+ */
+static bool trade_leverage_exceeds(const trade_follower *follower,
+                                   const trade_instrument *instrument, int leverage)
+{
+    return trade_is_futures(instrument) && follower->maximum_leverage > 0 &&
+           leverage > follower->maximum_leverage;
+}
+
 /* ---- size --------------------------------------------------------------------------------------
  */
 
@@ -320,19 +333,44 @@ static enum whale_error trade_decide_open(const trade_follower *follower,
     return trade_fix(follower, instrument, notional, decision);
 }
 
-/* Adds the whale's own fraction to what the follower holds, as far as funds and maximum allow. */
-static enum whale_error trade_decide_increase(const trade_signal *signal,
-                                              const trade_follower *follower,
-                                              const trade_instrument *instrument,
-                                              trade_decision *decision)
+/*
+ * The most that one increase may add, whatever the whale does: what the user's own rule gives for a
+ * copy, and what the copy, with entries on their way, leaves of the user's maximum. (A whale that
+ * first probes with dust adds a thousandfold; followers named a size so as not to.)
+ */
+static enum whale_error trade_increase_most(const trade_follower *follower,
+                                            const trade_instrument *instrument,
+                                            enum venue_side side, trade_decision *decision,
+                                            dec *most)
 {
-    dec holding = trade_holding(follower, trade_direction(signal->side));
-    dec added, notional, size, hold;
+    dec entries = side == VENUE_BUY ? follower->entries_long : follower->entries_short;
+    dec least, coming, room;
     enum whale_error reason;
 
-    if (dec_sign(holding) <= 0) {
-        return ERROR_NO_POSITION;
+    if (!trade_size_least(instrument, decision->leverage, &least)) {
+        return ERROR_SIZE_LIMITS_CROSS;
     }
+    reason = trade_size_safe(follower, least, most);
+    if (reason != ERROR_NONE || !follower->has_maximum_size) {
+        return reason;
+    }
+    if (!trade_notional(instrument, entries, decision->price, &coming) ||
+        !trade_margin(coming, decision->leverage, &coming) ||
+        !dec_sub(follower->maximum_size, follower->held.margin, &room) ||
+        !dec_sub(room, coming, &room) || dec_compare(room, least) < 0) {
+        return ERROR_SIZE_LIMITS_CROSS;
+    }
+    *most = dec_least(*most, room);
+    return ERROR_NONE;
+}
+
+/* Whether an increase is allowed at all, before its size. */
+static enum whale_error trade_check_increase(const trade_follower *follower,
+                                             const trade_instrument *instrument,
+                                             trade_decision *decision)
+{
+    enum whale_error reason;
+
     if (dec_compare(follower->available, dec_from_int(TRADE_LEAST)) < 0) {
         return ERROR_BALANCE_TOO_LOW;
     }
@@ -343,25 +381,46 @@ static enum whale_error trade_decide_increase(const trade_signal *signal,
     if (reason != ERROR_NONE) {
         return reason;
     }
-    if (dec_sign(decision->price) <= 0) {
-        return ERROR_PRICE_UNKNOWN;
+    return dec_sign(decision->price) <= 0 ? ERROR_PRICE_UNKNOWN : ERROR_NONE;
+}
+
+/* Adds the whale's own fraction to what the follower holds, within the follower's own bounds. */
+static enum whale_error trade_decide_increase(const trade_signal *signal,
+                                              const trade_follower *follower,
+                                              const trade_instrument *instrument,
+                                              trade_decision *decision)
+{
+    dec holding = trade_holding(follower, trade_direction(signal->side));
+    dec added, notional, most, hold;
+    enum whale_error reason;
+
+    if (dec_sign(holding) <= 0) {
+        return ERROR_NO_POSITION;
+    }
+    reason = trade_check_increase(follower, instrument, decision);
+    if (reason == ERROR_NONE) {
+        reason = trade_increase_most(follower, instrument, signal->side, decision, &most);
+    }
+    if (reason != ERROR_NONE) {
+        return reason;
     }
     if (!dec_mul(holding, signal->fraction, DEC_FLOOR, &added) ||
         !trade_notional(instrument, added, decision->price, &notional) ||
-        !trade_margin(notional, decision->leverage, &size) ||
-        !trade_hold(notional, decision->leverage, &hold)) {
+        !dec_mul(most, dec_from_int(decision->leverage), DEC_FLOOR, &most)) {
+        return ERROR_FUNDS_SHORT;
+    }
+    notional = dec_least(notional, most);
+    if (!trade_hold(notional, decision->leverage, &hold)) {
         return ERROR_FUNDS_SHORT;
     }
     if (dec_compare(hold, follower->available) > 0) {
-        size = trade_part(follower->available, TRADE_SHORT_PERCENT, 100);
+        most = trade_part(follower->available, TRADE_SHORT_PERCENT, 100);
+        if (!dec_mul(most, dec_from_int(decision->leverage), DEC_FLOOR, &most)) {
+            return ERROR_FUNDS_SHORT;
+        }
+        notional = dec_least(notional, most);
     }
-    if (follower->has_maximum_size) {
-        size = dec_least(size, follower->maximum_size);
-    }
-    if (!dec_mul(size, dec_from_int(decision->leverage), DEC_FLOOR, &hold)) {
-        return ERROR_FUNDS_SHORT;
-    }
-    return trade_fix(follower, instrument, dec_least(notional, hold), decision);
+    return trade_fix(follower, instrument, notional, decision);
 }
 
 /* ---- exits -------------------------------------------------------------------------------------
@@ -409,6 +468,10 @@ void trade_decide(const trade_signal *signal, const trade_follower *follower,
         decision->reason = trade_decide_exit(signal, follower, instrument, decision);
     } else {
         decision->reason = trade_check_entry(signal, follower, instrument);
+        if (decision->reason == ERROR_NONE &&
+            trade_leverage_exceeds(follower, instrument, decision->leverage)) {
+            decision->reason = ERROR_LEVERAGE_LIMIT;
+        }
     }
     if (!signal->closes && decision->reason == ERROR_NONE) {
         if (signal->kind == TRADE_INCREASE) {
