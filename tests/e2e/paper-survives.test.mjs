@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { OwnVenue, sleep } from './paper-venue.mjs';
+import { OwnVenue, sleep, until } from './paper-venue.mjs';
 
 let venue;
 let account;
@@ -94,27 +94,30 @@ describe('kill -9', () => {
 
 describe('faults on purpose', () => {
     const strike = (fault) => venue.call('POST', '/paper/v1/faults', fault);
+    const waiting = (count) => until('answers to wait', async () => (await venue.call('GET', '/paper/v1/status')).body.waiting_answers >= count);
 
     it('late: accepted at once, answered later', async () => {
-        await strike({ late_percent: 100, late_ms: 700 });
-        const answer = place(account, 'late');
-        await sleep(150);
+        await strike({ late_percent: 100, late_ms: 2500 });
+        const base = (await venue.call('GET', '/paper/v1/status')).body.waiting_answers;
+        const answer = place(account, 'late', '', 20000);
+        await waiting(base + 1);
         assert.equal((await ask(account, 'late')).body.status, 'FILLED', 'the order is there before its answer');
         assert.equal((await answer).body.status, 'FILLED');
     });
 
     it('held: not there yet, then there', async () => {
-        await strike({ held_percent: 100, held_ms: 700 });
-        const answer = place(account, 'held');
-        await sleep(150);
+        await strike({ held_percent: 100, held_ms: 2500 });
+        const base = (await venue.call('GET', '/paper/v1/status')).body.waiting_answers;
+        const answer = place(account, 'held', '&recvWindow=60000', 20000);
+        await waiting(base + 1);
         assert.equal((await ask(account, 'held')).body.code, -2013, '"not found" is not "never placed"');
         assert.equal((await answer).body.status, 'FILLED');
         assert.equal(accepted('held'), 1);
     });
 
     it('held past its window: refused, and never accepted', async () => {
-        await strike({ held_percent: 100, held_ms: 500 });
-        assert.equal((await place(account, 'stale', '&recvWindow=300')).body.code, -5028);
+        await strike({ held_percent: 100, held_ms: 3000 });
+        assert.equal((await place(account, 'stale', '&recvWindow=2500', 20000)).body.code, -5028);
         assert.equal(accepted('stale'), 0);
     });
 
@@ -156,10 +159,10 @@ describe('faults on purpose', () => {
 
     it('end with the venue: waiting answers do not hold it up', async () => {
         await strike({ never_percent: 100 });
-        const waiting = Array.from({ length: 20 }, (_, i) => place(account, `waits-${i}`).catch(() => 'cut'));
-        while ((await venue.call('GET', '/paper/v1/status')).body.waiting_answers < 20) await sleep(10);
+        const answers = Array.from({ length: 20 }, (_, i) => place(account, `waits-${i}`, '', 60000).catch(() => 'cut'));
+        await waiting(20);
         assert.equal(await venue.kill('SIGTERM'), 0);
-        assert.deepEqual(await Promise.all(waiting), Array(20).fill('cut'));
+        assert.deepEqual(await Promise.all(answers), Array(20).fill('cut'));
         await venue.start();
     });
 });
