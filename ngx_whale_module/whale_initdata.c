@@ -61,14 +61,14 @@ static char *initdata_decode(const char **at, const char *end, char stop, char *
 
 static bool initdata_is_key(const char *key, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        const char c = key[i];
+    bool good = length > 0;
 
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
-            return false;
-        }
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char c = (unsigned char)key[i];
+
+        good &= (unsigned char)(c - 'a') < 26 || (unsigned char)(c - '0') < 10 || c == '_';
     }
-    return length > 0;
+    return good;
 }
 
 /* "key=value" and the '&' behind it; something must follow that. */
@@ -96,13 +96,15 @@ static bool initdata_take_pair(const char **at, const char *end, char **out, ini
     return *at < end;
 }
 
+/* By bytes: keys are short and differ early, which a call would not be worth. */
 static int initdata_compare(const initdata_pair *a, const initdata_pair *b)
 {
     const size_t shorter = a->key_length < b->key_length ? a->key_length : b->key_length;
-    const int order = memcmp(a->text, b->text, shorter);
 
-    if (order != 0) {
-        return order;
+    for (size_t i = 0; i < shorter; i++) {
+        if (a->text[i] != b->text[i]) {
+            return (unsigned char)a->text[i] - (unsigned char)b->text[i];
+        }
     }
     return (a->key_length > b->key_length) - (a->key_length < b->key_length);
 }
@@ -186,19 +188,21 @@ static bool initdata_date(const initdata_pair *pair, int64_t *seconds)
 /* Lower-case hex only: one hash has one text. */
 static bool initdata_hash(const initdata_pair *pair, uint8_t hash[CRYPTO_SHA256_SIZE])
 {
-    const char *text;
+    const unsigned char *text;
+    unsigned wrong = 0;
 
     if (pair == NULL || pair->length - pair->key_length - 1 != 2 * CRYPTO_SHA256_SIZE) {
         return false;
     }
-    text = pair->text + pair->key_length + 1;
-    for (size_t i = 0; i < 2 * CRYPTO_SHA256_SIZE; i++) {
-        if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'f')) {
-            return false;
-        }
+    text = (const unsigned char *)pair->text + pair->key_length + 1;
+    for (size_t i = 0; i < CRYPTO_SHA256_SIZE; i++, text += 2) {
+        const unsigned high = initdata_hex[text[0]], low = initdata_hex[text[1]];
+
+        wrong |= high == 0 || low == 0 || (high > 10 && text[0] < 'a') ||
+                 (low > 10 && text[1] < 'a');
+        hash[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
-    return crypto_unhex(text, 2 * CRYPTO_SHA256_SIZE, hash, CRYPTO_SHA256_SIZE) ==
-           CRYPTO_SHA256_SIZE;
+    return !wrong;
 }
 
 static bool initdata_split(const char *text, size_t length, char *decoded, initdata_pairs *all)

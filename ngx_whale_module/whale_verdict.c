@@ -8,6 +8,7 @@
 
 typedef struct {
     uint64_t hash; /* 0: free */
+    uint64_t seen; /* the hash of the last credential that was seen here once */
     whale_verdict verdict;
     size_t length;
     char text[WHALE_VERDICT_TEXT_MAX];
@@ -97,6 +98,10 @@ void whale_verdict_keep(whale_verdicts *verdicts, const char *text, size_t lengt
     }
     hash = verdict_hash(verdicts, text, length);
     slot = &verdicts->slots[verdict_slot_of(hash)];
+    if (slot->seen != hash) {
+        slot->seen = hash;
+        return;
+    }
     slot->hash = hash;
     slot->verdict = *verdict;
     slot->length = length;

@@ -243,6 +243,9 @@ static void verdicts(void **state)
     memset(text, 'x', sizeof(text));
     for (size_t length = 1; length <= 600; length += 37) {
         whale_verdict_keep(all, text, length, &kept);
+        assert_false(
+            whale_verdict_find(all, text, length, 999, &found)); /* seen once is not kept */
+        whale_verdict_keep(all, text, length, &kept);
         assert_true(whale_verdict_find(all, text, length, 999, &found));
         assert_int_equal(found.id, 7);
         assert_int_equal(found.epoch, 2);
@@ -255,8 +258,8 @@ static void verdicts(void **state)
     whale_verdict_keep(all, text, WHALE_VERDICT_TEXT_MAX + 1, &kept);
     assert_false(whale_verdict_find(all, text, WHALE_VERDICT_TEXT_MAX + 1, 999, &found));
     /* a table of one size: newer ones take the place of older ones, spread over all slots */
-    for (int i = 0; i < 4 * WHALE_VERDICT_SLOTS; i++) {
-        whale_verdict_keep(all, text, (size_t)snprintf(text, 64, "token %d", i), &kept);
+    for (int i = 0; i < 8 * WHALE_VERDICT_SLOTS; i++) {
+        whale_verdict_keep(all, text, (size_t)snprintf(text, 64, "token %d", i / 2), &kept);
     }
     for (int i = 0; i < 4 * WHALE_VERDICT_SLOTS; i++) {
         hits +=
