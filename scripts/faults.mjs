@@ -27,18 +27,34 @@ function random(start) {
     return { below: (n) => Math.floor(next() * n), pick: (list) => list[Math.floor(next() * list.length)], chance: (p) => next() < p };
 }
 
-const strikes = ['feed', 'watch', 'trade', 'sign', 'mirror', 'notify', 'paper', 'all', 'postgres', 'late', 'never', 'drop', 'error', 'error_after', 'pause', 'mute'];
+const strikes = ['feed', 'watch', 'trade', 'sign', 'mirror', 'notify', 'paper', 'all', 'postgres', 'late', 'never', 'drop', 'error', 'error_after', 'pause', 'mute', 'held', 'in_flight'];
 const paperFaults = {
     late: { late_percent: 30, late_ms: 2500 }, never: { never_percent: 15 }, drop: { drop_after_accept_percent: 25 },
     error: { error_percent: 25 }, error_after: { error_after_accept_percent: 20 },
+    held: { held_percent: 40, held_ms: 1600 }, // accepted when the window is nearly over
     mute: { never_percent: 100, drop_after_accept_percent: 50, scope: 'all' }, // questions fail as well
 };
-const noFaults = { late_percent: 0, late_ms: 0, never_percent: 0, drop_after_accept_percent: 0, error_percent: 0, error_after_accept_percent: 0, scope: 'orders' };
+const noFaults = { late_percent: 0, late_ms: 0, held_percent: 0, never_percent: 0, drop_after_accept_percent: 0, error_percent: 0, error_after_accept_percent: 0, scope: 'orders' };
 
 async function restartWorkerd(house) {
     await house.stopOne('workerd', 'SIGKILL');
     await sleep(300); // the kernel ends the roles with their master
     house.startWorkerd();
+}
+
+// Kills the senders when orders are accepted and no answer has been read: the one moment that a blind resend would betray
+// itself, and one that a kill at a drawn time hardly ever meets.
+async function strikeInFlight(house) {
+    await house.paper('POST', '/paper/v1/faults', { ...noFaults, late_percent: 100, late_ms: 1200 }).catch(() => {});
+    for (let look = 0; look < 60; look++) {
+        let flying = 0;
+        try { flying = Number(house.sql("select count(*) from trades where state = 'EXECUTING'")); } catch { /* Postgres is between two lives */ }
+        if (flying >= 10) break;
+        await sleep(25);
+    }
+    await sleep(200);
+    try { for (const pid of house.roles().trade ?? []) process.kill(pid, 'SIGKILL'); } catch { /* gone already */ }
+    await house.paper('POST', '/paper/v1/faults', noFaults).catch(() => {});
 }
 
 async function strike(house, name, draw) {
@@ -49,6 +65,7 @@ async function strike(house, name, draw) {
         return house.startPostgres();
     }
     if (paperFaults[name]) return house.paper('POST', '/paper/v1/faults', { ...noFaults, ...paperFaults[name], seed: draw.below(1000000) + 1 }).catch(() => {});
+    if (name === 'in_flight') return strikeInFlight(house);
     if (name === 'pause') { // past the lease: what it then wants to send is no longer its own
         let paused = [];
         try { paused = house.roles().trade ?? []; } catch { return; }
@@ -76,6 +93,8 @@ async function storm(house, leader, roundSeed) {
     }
     // shortly after a move, while its copies are on their way: they take some hundred milliseconds
     const plan = Array.from({ length: 2 + draw.below(3) }, () => ({ at: draw.pick(moves).at + draw.below(700), name: draw.pick(strikes) })).sort((a, b) => a.at - b.at);
+    if (roundSeed % 2) plan.unshift({ at: draw.pick(moves).at, name: 'in_flight' });
+    plan.sort((a, b) => a.at - b.at);
     const side = draw.chance(0.5) ? 'LONG' : 'SHORT';
     const began = Date.now();
     const wait = (at) => sleep(Math.max(0, at - (Date.now() - began)));
