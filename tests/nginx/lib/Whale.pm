@@ -325,7 +325,8 @@ sub clean {
     unlink $self->{shm};
 }
 
-# A test that died is to leave nothing behind either.
+# A test that died, or was told to, is to leave nothing behind either.
+$SIG{$_} //= sub { exit 1 } for qw(INT TERM HUP);
 END {
     my $status = $?;
     for (values %running) {
