@@ -1,6 +1,6 @@
 /*
  * A signal on its way to its followers, and the chunk of them that is being reserved. Shared by
- * fanout (who) and reserve (how it is written).
+ * fanout (when), chunk (who and how much) and reserve (how it is written).
  */
 #ifndef WHALE_TRADE_FANOUT_H
 #define WHALE_TRADE_FANOUT_H
@@ -49,6 +49,12 @@ struct trade_fanout {
     trade_chunk *fetched, *reserving;
 };
 
+/* Columns that may be NULL. */
+int64_t trade_row_int(const PGresult *rows, int row, int column, int64_t fallback);
+bool trade_row_bool(const PGresult *rows, int row, int column, bool fallback);
+
+/* Reads and decides; NULL: memory is short. */
+trade_chunk *trade_chunk_read(trade_fanout *fanout, const PGresult *rows);
 void trade_chunk_free(trade_chunk *chunk); /* with the jobs that were not taken out */
 
 /* Writes the chunk; trade_fanout_reserved follows. False: try again later. */
