@@ -1,5 +1,5 @@
 /*
- * The shared-memory segment (DESIGN §5): what workerd writes and nginx serves.
+ * The shared-memory segment (docs/ARCHITECTURE.md): what workerd writes and nginx serves.
  *
  * One file per host. The master makes it (`shm_create`), each region has one writing process, and
  * nginx maps it read-only. Every record is under a sequence lock: readers copy, then validate, with

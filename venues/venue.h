@@ -1,5 +1,5 @@
 /*
- * The interface of every venue (DESIGN §2.3). An adapter does no I/O and holds no secret:
+ * The interface of every venue (docs/ARCHITECTURE.md). An adapter does no I/O and holds no secret:
  *
  *   build   values -> request, with the text to sign
  *   finish  credentials and signature -> the bytes to send
@@ -33,13 +33,30 @@ enum venue_side { VENUE_BUY, VENUE_SELL };
 enum venue_position_side { VENUE_BOTH, VENUE_LONG, VENUE_SHORT }; /* BOTH: one-way (net) mode */
 enum venue_position_mode { VENUE_ONE_WAY, VENUE_HEDGE };
 enum venue_margin_mode { VENUE_CROSS, VENUE_ISOLATED, VENUE_CASH };
-enum venue_order_type { VENUE_MARKET, VENUE_LIMIT, VENUE_STOP_MARKET, VENUE_TAKE_PROFIT_MARKET, VENUE_TRAILING_STOP };
+enum venue_order_type {
+    VENUE_MARKET,
+    VENUE_LIMIT,
+    VENUE_STOP_MARKET,
+    VENUE_TAKE_PROFIT_MARKET,
+    VENUE_TRAILING_STOP
+};
 enum venue_time_in_force { VENUE_GTC, VENUE_IOC, VENUE_FOK, VENUE_POST_ONLY };
 enum venue_trigger_price { VENUE_TRIGGER_MARK, VENUE_TRIGGER_LAST, VENUE_TRIGGER_INDEX };
-enum venue_quantity_unit { VENUE_UNIT_BASE, VENUE_UNIT_CONTRACTS, VENUE_UNIT_QUOTE, VENUE_UNIT_SHARES };
+enum venue_quantity_unit {
+    VENUE_UNIT_BASE,
+    VENUE_UNIT_CONTRACTS,
+    VENUE_UNIT_QUOTE,
+    VENUE_UNIT_SHARES
+};
 enum venue_order_state {
-    VENUE_ORDER_NEW, VENUE_ORDER_PARTIAL, VENUE_ORDER_FILLED, VENUE_ORDER_CANCELLED,
-    VENUE_ORDER_REJECTED, VENUE_ORDER_EXPIRED, VENUE_ORDER_TRIGGERED, VENUE_ORDER_STATE_UNKNOWN,
+    VENUE_ORDER_NEW,
+    VENUE_ORDER_PARTIAL,
+    VENUE_ORDER_FILLED,
+    VENUE_ORDER_CANCELLED,
+    VENUE_ORDER_REJECTED,
+    VENUE_ORDER_EXPIRED,
+    VENUE_ORDER_TRIGGERED,
+    VENUE_ORDER_STATE_UNKNOWN,
 };
 const char *venue_market_name(enum venue_market market); /* "usdm" */
 bool venue_market_by_name(const char *name, enum venue_market *market);
@@ -48,27 +65,27 @@ bool venue_market_by_name(const char *name, enum venue_market *market);
 
 enum venue_operation {
     VENUE_OP_SERVER_TIME,
-    VENUE_OP_INSTRUMENTS,        /* every filter; paged where the venue pages */
+    VENUE_OP_INSTRUMENTS, /* every filter; paged where the venue pages */
     VENUE_OP_LEVERAGE_BRACKETS,
     VENUE_OP_BALANCES,
     VENUE_OP_POSITIONS,
-    VENUE_OP_POSITION_MODE,      /* read */
+    VENUE_OP_POSITION_MODE, /* read */
     VENUE_OP_SET_POSITION_MODE,
-    VENUE_OP_SYMBOL_SETTINGS,    /* read leverage and margin mode of a symbol */
+    VENUE_OP_SYMBOL_SETTINGS, /* read leverage and margin mode of a symbol */
     VENUE_OP_SET_MARGIN_MODE,
     VENUE_OP_SET_LEVERAGE,
-    VENUE_OP_PLACE_ORDER,        /* market, limit, post-only, reduce-only */
+    VENUE_OP_PLACE_ORDER, /* market, limit, post-only, reduce-only */
     VENUE_OP_PLACE_CONDITIONAL,
     VENUE_OP_CANCEL_ORDER,
     VENUE_OP_CANCEL_CONDITIONAL,
     VENUE_OP_CANCEL_ALL,
-    VENUE_OP_QUERY_ORDER,        /* by client order id or by the venue's */
+    VENUE_OP_QUERY_ORDER, /* by client order id or by the venue's */
     VENUE_OP_QUERY_CONDITIONAL,
     VENUE_OP_OPEN_ORDERS,
-    VENUE_OP_FILLS,              /* of an order, or of a symbol since a time */
+    VENUE_OP_FILLS, /* of an order, or of a symbol since a time */
     VENUE_OP_TRANSFER,
     VENUE_OP_KEY_PERMISSIONS,
-    VENUE_OP_STREAM_TOKEN,       /* a listen key */
+    VENUE_OP_STREAM_TOKEN, /* a listen key */
     VENUE_OP_STREAM_TOKEN_KEEP,
     VENUE_OP_LEADER_RANKING,
     VENUE_OP_LEADER_DETAIL,
@@ -78,30 +95,30 @@ enum venue_operation {
 };
 
 enum venue_ability {
-    VENUE_CANNOT = 0,    /* the venue has no such thing */
+    VENUE_CANNOT = 0, /* the venue has no such thing */
     VENUE_CAN,
-    VENUE_NOT_YET,       /* the venue has it; this adapter does not */
-    VENUE_NOT_NEEDED,    /* happens by itself, or is part of another operation */
+    VENUE_NOT_YET,    /* the venue has it; this adapter does not */
+    VENUE_NOT_NEEDED, /* happens by itself, or is part of another operation */
 };
 
 /* What the caller wants. Only the members that the operation names are read. */
 typedef struct {
     enum venue_operation operation;
     enum venue_market market;
-    const char *symbol;               /* native; NULL where the operation takes none */
-    int64_t time_ns;                  /* wall clock corrected to the venue's; signed requests carry it */
-    int64_t receive_window_ns;        /* acceptance window of signed requests */
+    const char *symbol;        /* native; NULL where the operation takes none */
+    int64_t time_ns;           /* wall clock corrected to the venue's; signed requests carry it */
+    int64_t receive_window_ns; /* acceptance window of signed requests */
     /* orders */
     enum venue_side side;
     enum venue_position_side position_side;
     enum venue_order_type order_type;
     enum venue_time_in_force time_in_force;
     enum venue_trigger_price trigger_by;
-    dec quantity;                     /* in the instrument's own quantity unit, already on its step */
+    dec quantity; /* in the instrument's own quantity unit, already on its step */
     dec price, trigger_price, callback_rate;
     bool reduce_only, close_position;
-    bool quantity_is_quote;           /* spot market buys by quote amount */
-    const char *client_order_id;      /* ours; NULL: by venue_order_id */
+    bool quantity_is_quote;      /* spot market buys by quote amount */
+    const char *client_order_id; /* ours; NULL: by venue_order_id */
     const char *venue_order_id;
     /* settings */
     int leverage;
@@ -113,9 +130,9 @@ typedef struct {
     enum venue_market transfer_from, transfer_to;
     const char *transfer_id;
     /* lists */
-    int64_t since_ns, until_ns;       /* 0: unbounded */
-    const char *cursor;               /* from venue_page.next; NULL: first page */
-    int limit;                        /* 0: the venue's own default */
+    int64_t since_ns, until_ns; /* 0: unbounded */
+    const char *cursor;         /* from venue_page.next; NULL: first page */
+    int limit;                  /* 0: the venue's own default */
     /* leaders and streams */
     const char *leader_id;
     const char *stream_token;
@@ -126,10 +143,10 @@ enum venue_host { VENUE_HOST_REST, VENUE_HOST_ACCOUNT, VENUE_HOST_LEADERS };
 
 enum venue_scheme {
     VENUE_UNSIGNED,
-    VENUE_KEY_ONLY,          /* API key header, no signature */
+    VENUE_KEY_ONLY, /* API key header, no signature */
     VENUE_HMAC_SHA256_HEX,
     VENUE_HMAC_SHA256_BASE64,
-    VENUE_EIP712,            /* typed data; sign_text is the digest, hex */
+    VENUE_EIP712, /* typed data; sign_text is the digest, hex */
 };
 
 #define VENUE_PATH_MAX 192
@@ -144,16 +161,16 @@ typedef struct {
     enum venue_operation operation;
     enum venue_host host;
     enum venue_scheme scheme;
-    const char *method;                     /* literal */
-    char path[VENUE_PATH_MAX];              /* "/fapi/v1/order" */
-    char query[VENUE_QUERY_MAX];            /* without "?"; percent-encoded; before the signature */
-    char body[VENUE_BODY_MAX];              /* before the signature */
+    const char *method;          /* literal */
+    char path[VENUE_PATH_MAX];   /* "/fapi/v1/order" */
+    char query[VENUE_QUERY_MAX]; /* without "?"; percent-encoded; before the signature */
+    char body[VENUE_BODY_MAX];   /* before the signature */
     size_t query_length, body_length;
-    char sign_text[VENUE_SIGN_TEXT_MAX];    /* exactly what is signed */
+    char sign_text[VENUE_SIGN_TEXT_MAX]; /* exactly what is signed */
     size_t sign_text_length;
-    char timestamp[40];                     /* as the venue wants it in a header, where it does */
-    bool read_only;                         /* may be repeated freely */
-    int weight;                             /* in the venue's own units */
+    char timestamp[40]; /* as the venue wants it in a header, where it does */
+    bool read_only;     /* may be repeated freely */
+    int weight;         /* in the venue's own units */
 } venue_request;
 
 /* What the signer gives back. Lives as long as the call; wiped by the caller. */
@@ -165,7 +182,8 @@ typedef struct {
 
 typedef struct {
     const char *method;
-    char target[VENUE_URL_MAX]; /* path and query with the signature; the configured address goes before */
+    char target[VENUE_URL_MAX]; /* path and query with the signature; the configured address goes
+                                   before */
     char body[VENUE_BODY_MAX];
     size_t body_length;
     char headers[VENUE_HEADERS_MAX][VENUE_HEADER_MAX];
@@ -178,7 +196,8 @@ enum venue_build_status {
     VENUE_BUILD_INVALID,     /* a value that the venue would refuse, or that does not fit */
 };
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 
 /* What an answer means for what to do next. Classified once, in one table per venue. */
 enum venue_class {
@@ -202,7 +221,7 @@ typedef struct {
     int code;                /* the venue's own; 0 where it has none */
     char message[160];       /* the venue's own words, cut and cleaned; holds no secret */
     int64_t retry_after_ns;
-    bool flat;               /* reduce-only refused because there is nothing to reduce */
+    bool flat; /* reduce-only refused because there is nothing to reduce */
 } venue_verdict;
 
 /* What came back from the wire. */
@@ -239,8 +258,8 @@ typedef struct {
 
 typedef struct {
     char asset[VENUE_ASSET_MAX];
-    dec wallet;     /* what was paid in, plus all realised */
-    dec available;  /* free for new orders */
+    dec wallet;    /* what was paid in, plus all realised */
+    dec available; /* free for new orders */
     dec unrealised;
 } venue_balance;
 
@@ -297,8 +316,8 @@ typedef struct {
 } venue_leader;
 
 /*
- * The values of an answer. The caller gives room; `count` is how many there were in all, which may be
- * more than fitted (then `truncated`). Single values use the first element.
+ * The values of an answer. The caller gives room; `count` is how many there were in all, which may
+ * be more than fitted (then `truncated`). Single values use the first element.
  */
 typedef struct {
     venue_verdict verdict;
@@ -321,10 +340,12 @@ typedef struct {
     int leverage;
     char stream_token[128];
     char transfer_id[VENUE_ID_MAX];
-    bool complete; /* leaders' positions: the page is whole and shown; false means UNKNOWN, never flat */
+    bool complete; /* leaders' positions: the page is whole and shown; false means UNKNOWN, never
+                      flat */
 } venue_result;
 
-/* ---- streams ----------------------------------------------------------------------------------- */
+/* ---- streams -----------------------------------------------------------------------------------
+ */
 
 enum venue_channel {
     VENUE_CHANNEL_BEST, /* best bid and ask */
@@ -342,7 +363,7 @@ enum venue_keepalive {
 
 typedef struct {
     enum venue_keepalive keepalive;
-    const char *ping;      /* text to send; NULL for VENUE_PING_FROM_SERVER */
+    const char *ping; /* text to send; NULL for VENUE_PING_FROM_SERVER */
     int64_t ping_every_ns;
     int64_t lifetime_ns;   /* replace the connection before this age; 0: unlimited */
     int subscriptions_max; /* of a connection */
@@ -353,10 +374,18 @@ typedef struct {
 
 enum venue_event_kind {
     VENUE_EVENT_NONE, /* understood, of no interest */
-    VENUE_EVENT_BEST, VENUE_EVENT_TRADE, VENUE_EVENT_MARK,
-    VENUE_EVENT_ACK, VENUE_EVENT_PONG, VENUE_EVENT_LOGIN_OK, VENUE_EVENT_LOGIN_FAILED,
+    VENUE_EVENT_BEST,
+    VENUE_EVENT_TRADE,
+    VENUE_EVENT_MARK,
+    VENUE_EVENT_ACK,
+    VENUE_EVENT_PONG,
+    VENUE_EVENT_LOGIN_OK,
+    VENUE_EVENT_LOGIN_FAILED,
     VENUE_EVENT_RECONNECT, /* the server asks for it */
-    VENUE_EVENT_ORDER, VENUE_EVENT_BALANCE, VENUE_EVENT_POSITION, VENUE_EVENT_TOKEN_EXPIRED,
+    VENUE_EVENT_ORDER,
+    VENUE_EVENT_BALANCE,
+    VENUE_EVENT_POSITION,
+    VENUE_EVENT_TOKEN_EXPIRED,
     VENUE_EVENT_UNREADABLE,
 };
 
@@ -368,16 +397,18 @@ typedef struct {
     bool synthetic; /* a mark that says it is made up: the paper venue's mid */
     uint64_t update_id;
     int64_t exchange_time_ns;
-    venue_order order;      /* VENUE_EVENT_ORDER; with the fill that caused it */
+    venue_order order; /* VENUE_EVENT_ORDER; with the fill that caused it */
     venue_fill fill;
     bool has_fill;
-    venue_balance balance;  /* VENUE_EVENT_BALANCE, and with a position where the message told both */
+    venue_balance
+        balance; /* VENUE_EVENT_BALANCE, and with a position where the message told both */
     venue_position position;
-    bool more;              /* the message told of more than fits an event: read the account */
-    int code;               /* VENUE_EVENT_ACK: 0 accepted, else the venue's error */
+    bool more; /* the message told of more than fits an event: read the account */
+    int code;  /* VENUE_EVENT_ACK: 0 accepted, else the venue's error */
 } venue_event;
 
-/* ---- the adapter --------------------------------------------------------------------------------- */
+/* ---- the adapter
+ * --------------------------------------------------------------------------------- */
 
 typedef struct venue_adapter {
     const char *name; /* "binance" */
@@ -396,15 +427,16 @@ typedef struct venue_adapter {
 
     /*
      * The signer's allow-list: true where this text, signed for this method and path, can only be a
-     * trading request of this venue: known endpoint, known parameter names, nothing that moves funds
-     * out. Checked in `sign`, which trusts nobody.
+     * trading request of this venue: known endpoint, known parameter names, nothing that moves
+     * funds out. Checked in `sign`, which trusts nobody.
      */
     bool (*sign_allowed)(const char *method, const char *path, const char *text, size_t length);
 
     venue_stream_rules public_rules, private_rules;
     /* Path and query to connect to on the stream address; false: not this adapter. */
     bool (*stream_target)(bool private_stream, const char *token, char *target, size_t capacity);
-    /* A subscribe frame for as many of the symbols as fit; returns how many were taken; 0: error. */
+    /* A subscribe frame for as many of the symbols as fit; returns how many were taken; 0: error.
+     */
     size_t (*stream_subscribe)(const char *const *symbols, size_t count,
                                const enum venue_channel *channels, size_t channel_count, int64_t id,
                                char *frame, size_t capacity, size_t *length);
@@ -416,7 +448,8 @@ typedef struct venue_adapter {
     /*
      * Where a connection for this channel goes. Venues that serve channels at different addresses
      * (Binance USD-M: best bid and ask at one, marks and trades at another) need a connection for
-     * each: channels may share one only where this gives the same target. NULL: all share stream_target's.
+     * each: channels may share one only where this gives the same target. NULL: all share
+     * stream_target's.
      */
     bool (*stream_channel_target)(enum venue_channel channel, char *target, size_t capacity);
 } venue_adapter;
@@ -428,8 +461,8 @@ const venue_adapter *const *venue_all(size_t *count);
 /* Ids and quantities --------------------------------------------------------------------------- */
 
 /* "binance:usdm:BTCUSDT"; false where it does not fit. */
-bool venue_instrument_name(const char *venue, enum venue_market market, const char *symbol, char *out,
-                           size_t capacity);
+bool venue_instrument_name(const char *venue, enum venue_market market, const char *symbol,
+                           char *out, size_t capacity);
 /*
  * The greatest quantity on the instrument's step that is not above `wanted` and within its bounds;
  * `market_order` chooses the market-lot filter. Zero where nothing fits.

@@ -1,6 +1,6 @@
 /*
- * What the master hands to each role (DESIGN §1). A role is a process: the master forks, drops what
- * the role must not have, and calls `<role>_role_run`. It returns the exit status.
+ * What the master hands to each role (docs/ARCHITECTURE.md). A role is a process: the master forks,
+ * drops what the role must not have, and calls `<role>_role_run`. It returns the exit status.
  *
  * A role runs one libuv loop, beats in the segment, and ends within 10 s of SIGTERM, finishing what
  * is in flight. SIGHUP: read the configuration again (the master does, and sends a new context by

@@ -1,6 +1,6 @@
 /*
- * Recorded answers of Binance USD-M: from an answer's path to a call of the adapter; from an error's
- * suggested action to the class that it must have; from a message to its kind of event.
+ * Recorded answers of Binance USD-M: from an answer's path to a call of the adapter; from an
+ * error's suggested action to the class that it must have; from a message to its kind of event.
  */
 #ifndef WHALE_TESTS_BINANCE_CASES_H
 #define WHALE_TESTS_BINANCE_CASES_H

@@ -1,6 +1,6 @@
 /*
- * Recorded requests of Binance USD-M: from what a client sent to a call of the adapter, and whether what
- * is built for the same intent is the same request.
+ * Recorded requests of Binance USD-M: from what a client sent to a call of the adapter, and whether
+ * what is built for the same intent is the same request.
  */
 #ifndef WHALE_TESTS_BINANCE_REQUESTS_H
 #define WHALE_TESTS_BINANCE_REQUESTS_H

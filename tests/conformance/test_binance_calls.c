@@ -1,6 +1,6 @@
 /*
- * Calls of the Binance USD-M adapter that must not become requests, and what the others put on the wire
- * beyond what the recorded requests show.
+ * Calls of the Binance USD-M adapter that must not become requests, and what the others put on the
+ * wire beyond what the recorded requests show.
  */
 #include "tests/conformance/binance_cases.h"
 

@@ -1,7 +1,7 @@
 /*
- * The Binance USD-M adapter against answers that are cut, wrong or hostile. The rule for orders: only
- * the whole answer to this very order is OK, only what Binance says it refused is refused, all else
- * is UNCLEAR.
+ * The Binance USD-M adapter against answers that are cut, wrong or hostile. The rule for orders:
+ * only the whole answer to this very order is OK, only what Binance says it refused is refused, all
+ * else is UNCLEAR.
  */
 #include "tests/conformance/binance_cases.h"
 

@@ -1,6 +1,6 @@
 /*
- * The feed role: websockets of every configured venue -> prices in the segment (DESIGN §5). The
- * only writer of prices.
+ * The feed role: websockets of every configured venue -> prices in the segment
+ * (docs/ARCHITECTURE.md). The only writer of prices.
  *
  * Promises: never waits for anything; what it knew is served, marked as disconnected, from the
  * moment it starts; Postgres is only asked which instruments there are, and without it those of

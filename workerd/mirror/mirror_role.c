@@ -1,6 +1,6 @@
 /*
- * The mirror role: Postgres into shared memory (DESIGN §5). The only writer of users, signals and
- * whales.
+ * The mirror role: Postgres into shared memory (docs/ARCHITECTURE.md). The only writer of users,
+ * signals and whales.
  *
  * Promises: what the segment shows of a user is one moment of Postgres, at most MIRROR_POLL_MS plus
  * the oldest running transaction behind it; until everybody is loaded, and when Postgres was out of

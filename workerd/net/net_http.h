@@ -21,9 +21,10 @@
 #define NET_HTTP_BODY_MAX (8 * 1024 * 1024) /* of an answer; exchangeInfo is ~1 MB */
 
 enum net_http_outcome {
-    NET_HTTP_ANSWERED,  /* a whole answer with a status */
-    NET_HTTP_NOT_SENT,  /* certainly nothing reached the peer: refused, no route, deadline in queue */
-    NET_HTTP_UNCLEAR,   /* sent or perhaps sent, no whole answer: ask before you act */
+    NET_HTTP_ANSWERED, /* a whole answer with a status */
+    NET_HTTP_NOT_SENT, /* certainly nothing reached the peer: refused, no route, deadline in queue
+                        */
+    NET_HTTP_UNCLEAR,  /* sent or perhaps sent, no whole answer: ask before you act */
 };
 
 typedef struct {
@@ -31,21 +32,21 @@ typedef struct {
     int status;
     const char *body; /* NUL-terminated; valid during the callback */
     size_t body_length;
-    int64_t retry_after_ns;            /* from Retry-After, relative; 0: none */
-    int64_t used_weight;               /* X-MBX-USED-WEIGHT-1M; -1: none */
-    int64_t sent_ns, answered_ns;      /* wall clock; sent_ns 0 where nothing was sent */
-    const char *error;                 /* for the log; holds no secret */
+    int64_t retry_after_ns;       /* from Retry-After, relative; 0: none */
+    int64_t used_weight;          /* X-MBX-USED-WEIGHT-1M; -1: none */
+    int64_t sent_ns, answered_ns; /* wall clock; sent_ns 0 where nothing was sent */
+    const char *error;            /* for the log; holds no secret */
 } net_http_answer;
 
 typedef void net_http_done(void *owner, const net_http_answer *answer);
 
 typedef struct {
-    const char *method;  /* "GET", "POST", "PUT", "DELETE" */
-    const char *url;     /* whole; copied */
+    const char *method;                        /* "GET", "POST", "PUT", "DELETE" */
+    const char *url;                           /* whole; copied */
     const char *headers[NET_HTTP_HEADERS_MAX]; /* "Name: value"; copied; NULL-terminated */
-    const char *body;    /* copied; NULL: none */
+    const char *body;                          /* copied; NULL: none */
     size_t body_length;
-    int64_t timeout_ns;  /* from now to the whole answer */
+    int64_t timeout_ns;     /* from now to the whole answer */
     int64_t send_before_ns; /* wall clock: do not put it on the wire after this; 0: no limit */
     net_http_done *done;
     void *owner;
@@ -64,7 +65,8 @@ net_http *net_http_new(uv_loop_t *loop, const net_http_options *options, shm_pro
 bool net_http_send(net_http *http, const net_http_request *request);
 unsigned net_http_busy(const net_http *http);    /* on the wire */
 unsigned net_http_waiting(const net_http *http); /* queued */
-/* Ends all: waiting ones as NOT_SENT, those on the wire as UNCLEAR. Free only after uv_run drained. */
+/* Ends all: waiting ones as NOT_SENT, those on the wire as UNCLEAR. Free only after uv_run drained.
+ */
 void net_http_close(net_http *http);
 void net_http_free(net_http *http);
 

@@ -1,10 +1,11 @@
 /*
- * The one websocket client: libuv TCP, OpenSSL through memory BIOs for wss, wslay's frame functions.
+ * The one websocket client: libuv TCP, OpenSSL through memory BIOs for wss, wslay's frame
+ * functions.
  *
- * Promises: one connection an object, no reconnection of its own (roles own that policy); frames are
- * handed over whole, without a copy where they arrive whole; pings are answered; masked frames from a
- * server, reserved bits, oversize frames, and invalid UTF-8 in text end the connection with a reason.
- * Peer certificates and host names are verified for wss.
+ * Promises: one connection an object, no reconnection of its own (roles own that policy); frames
+ * are handed over whole, without a copy where they arrive whole; pings are answered; masked frames
+ * from a server, reserved bits, oversize frames, and invalid UTF-8 in text end the connection with
+ * a reason. Peer certificates and host names are verified for wss.
  */
 #ifndef WHALE_NET_WS_H
 #define WHALE_NET_WS_H
@@ -21,15 +22,16 @@ typedef struct net_ws net_ws;
 
 typedef struct {
     void (*opened)(void *owner);
-    void (*message)(void *owner, const char *data, size_t length, bool text); /* not NUL-terminated */
+    void (*message)(void *owner, const char *data, size_t length,
+                    bool text); /* not NUL-terminated */
     /* Exactly once, whether or not it was ever opened; `net_ws` is freed after it returns. */
     void (*closed)(void *owner, const char *reason);
 } net_ws_events;
 
 typedef struct {
-    const char *url;             /* ws:// or wss://host[:port]/path?query */
-    const char *const *headers;  /* further "Name: value", NULL-terminated; may be NULL */
-    const char *ca_file;         /* NULL: the system's; tests give their own */
+    const char *url;            /* ws:// or wss://host[:port]/path?query */
+    const char *const *headers; /* further "Name: value", NULL-terminated; may be NULL */
+    const char *ca_file;        /* NULL: the system's; tests give their own */
     int64_t connect_timeout_ns;
 } net_ws_options;
 

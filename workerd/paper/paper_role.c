@@ -1,5 +1,5 @@
 /*
- * The paper role: the paper venue in a process of its own (DESIGN §2.4).
+ * The paper role: the paper venue in a process of its own (docs/ARCHITECTURE.md).
  */
 #include "core/log.h"
 #include "workerd/net/net_loop.h"

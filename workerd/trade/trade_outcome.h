@@ -2,10 +2,10 @@
  * What to do after each answer: (where a trade stands, how the call ended, what the venue says) ->
  * the next step. Pure; the one place where "exactly one order per trade" is decided.
  *
- * The rules (DESIGN §6): an order is sent again under a new attempt only after the venue said for
- * certain that it was not executed; whatever is unclear is asked about; "not found" counts only
- * after the request's own window, several times; an unclear entry fails, an unclear close whose
- * position is still there is sent again under its own id.
+ * The rules (docs/ARCHITECTURE.md): an order is sent again under a new attempt only after the venue
+ * said for certain that it was not executed; whatever is unclear is asked about; "not found" counts
+ * only after the request's own window, several times; an unclear entry fails, an unclear close
+ * whose position is still there is sent again under its own id.
  */
 #ifndef WHALE_TRADE_OUTCOME_H
 #define WHALE_TRADE_OUTCOME_H
