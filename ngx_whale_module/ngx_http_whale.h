@@ -328,6 +328,9 @@ typedef struct {
     enum shm_state              state;          /* of the last tick */
     ngx_msec_t                  feed_age;       /* since feed last beat */
     ngx_msec_t                  mirror_age;
+    ngx_msec_t                  feed_beat;      /* when it last did; 0: never */
+    ngx_msec_t                  mirror_beat;
+    ngx_uint_t                  mapped;         /* there is something to read */
 } ngx_http_whale_segment_t;
 
 extern ngx_http_whale_segment_t  ngx_http_whale_segment;

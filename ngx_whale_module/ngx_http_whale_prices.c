@@ -33,7 +33,9 @@ ngx_http_whale_price(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
      * then there is nothing to be had here
      */
 
-    if (ngx_http_whale_segment.feed_age > NGX_HTTP_WHALE_SERVED_MS) {
+    if (!ngx_http_whale_segment.mapped
+        || ngx_http_whale_segment.feed_age > NGX_HTTP_WHALE_SERVED_MS)
+    {
         return ngx_http_whale_error(r, ERROR_UNAVAILABLE);
     }
 

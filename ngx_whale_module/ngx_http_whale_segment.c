@@ -13,7 +13,7 @@
 
 
 static void ngx_http_whale_tick(ngx_event_t *ev);
-static ngx_msec_t ngx_http_whale_age(enum shm_role role);
+static ngx_msec_t ngx_http_whale_age(enum shm_role role, ngx_msec_t *last);
 
 
 ngx_http_whale_segment_t  ngx_http_whale_segment;
@@ -80,22 +80,34 @@ ngx_http_whale_tick(ngx_event_t *ev)
     }
 
     ws->state = state;
-    ws->feed_age = ngx_http_whale_age(SHM_ROLE_FEED);
-    ws->mirror_age = ngx_http_whale_age(SHM_ROLE_MIRROR);
+    ws->mapped = (state != SHM_ABSENT && state != SHM_INCOMPATIBLE);
+    ws->feed_age = ngx_http_whale_age(SHM_ROLE_FEED, &ws->feed_beat);
+    ws->mirror_age = ngx_http_whale_age(SHM_ROLE_MIRROR, &ws->mirror_beat);
 
     ngx_add_timer(ev, NGX_HTTP_WHALE_TICK_MS);
 }
 
 
+/*
+ * Since a role last beat.  In a new segment, which has the old one's prices, it
+ * never has: then the age goes on from the last beat that was seen.
+ */
+
 static ngx_msec_t
-ngx_http_whale_age(enum shm_role role)
+ngx_http_whale_age(enum shm_role role, ngx_msec_t *last)
 {
     int64_t  age;
 
     age = shm_heartbeat_age_ns(ngx_http_whale_segment.segment, role);
 
-    return age / 1000000 < NGX_MAX_INT32_VALUE ? (ngx_msec_t) (age / 1000000)
-                                               : NGX_MAX_INT32_VALUE;
+    if (age == INT64_MAX) {
+        return *last ? ngx_current_msec - *last : NGX_MAX_INT32_VALUE;
+    }
+
+    age = ngx_min(age / 1000000, NGX_MAX_INT32_VALUE);
+    *last = ngx_current_msec - age;
+
+    return age;
 }
 
 
