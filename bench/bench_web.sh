@@ -80,9 +80,14 @@ my %request = (
 my $baselines = '';
 for my $name (@names) {
     $whale->wait_for("an answer for $name", sub { $whale->request(%{ $request{$name} })->status == 200 });
-    my $body = $whale->request(%{ $request{$name} })->body;
+    my $answer = $whale->request(%{ $request{$name} });
+    my $body = $answer->body;
     die "bench_web: $name: no profit and loss in $body\n" if $name ne 'price' && $body !~ /unrealised_pnl":"|P&amp;L/;
-    $baselines .= "location = /baseline/$name { " . constant($name, $body) . " }\n";
+    # what nginx sends by itself it sends here too; anything else is added
+    my %more = %{ $answer->{headers} };
+    delete @more{qw(server date content-type content-length connection)};
+    my $added = join ' ', map { "add_header $_ '$more{$_}';" } sort keys %more;
+    $baselines .= "location = /baseline/$name { $added " . constant($name, $body) . " }\n";
 }
 $whale->{options}{server} = $baselines;
 $whale->{options}{http} = 'default_type application/json;';
@@ -92,7 +97,7 @@ $whale->hup;
 # A word in nginx's configuration has less than 4096 bytes: a longer text is put together from parts.
 sub constant {
     my ($name, $body) = @_;
-    my @parts = map { s/(['\\])/\\$1/gr } unpack '(a3900)*', $body;
+    my @parts = map { s/(['\\])/\\$1/gr } unpack '(a4050)*', $body;
     return "return 200 '$parts[0]';" if @parts == 1;
     return join(' ', map { "set \$${name}_$_ '$parts[$_]';" } 0 .. $#parts) . " return 200 \"" . join('', map { "\${${name}_$_}" } 0 .. $#parts) . '";';
 }
