@@ -1,5 +1,6 @@
 -- Claims waiting trades of one venue's market, the oldest unfinished of their lane only: commits owner, lease and the time
--- that the request will be signed with. (claim_unknown.sql and reload.sql give the same columns.)
+-- that the request will be signed with. (claim_unknown.sql and reload.sql give the same columns, up to the delay.)
+-- What an entry was decided on long ago is told as it is now: the follow, the account, the maximum leverage, the whale.
 -- $1 owner, $2 lease in microseconds, $3 requested at, $4 venue, $5 market, $6 how many
 with due as (
   select t.user_id, t.id from trades t join instruments i on i.id = t.instrument_id
@@ -28,7 +29,14 @@ select t.user_id, t.id, t.account_id, t.instrument_id, t.side::text, t.reduce_on
   (select coalesce(sum(p.quantity), 0) from positions p
    where p.user_id = t.user_id and p.account_id = t.account_id and p.instrument_id = t.instrument_id and p.state = 'OPEN'),
   h.id, h.version, h.quantity, h.entry_notional, h.margin, h.leverage, h.realised_pnl, h.fees, whale_ns(t.sent_at), whale_ns(t.accepted_at),
-  t.position_id, coalesce((select auto_copy_delay_s from user_settings where user_id = t.user_id), 0)
+  t.position_id, coalesce((select auto_copy_delay_s from user_settings where user_id = t.user_id), 0),
+  coalesce(s.kind::text, ''),
+  t.follow_id is null or exists (select from follows f where f.user_id = t.user_id and f.id = t.follow_id and f.active and f.auto_copy)
+    and coalesce((select auto_copy from user_settings where user_id = t.user_id), true) as copied,
+  a.removed_at is not null as removed,
+  coalesce((select maximum_leverage from user_settings where user_id = t.user_id), 0),
+  exists (select from signals g where g.whale_id = s.whale_id and g.native = s.native and g.position_side = s.position_side
+    and g.whale_version > s.whale_version and g.closes and g.kind = 'CLOSE') as left_since
 from t
 join users u on u.id = t.user_id
 join venue_accounts a on a.user_id = t.user_id and a.id = t.account_id

@@ -61,6 +61,12 @@ enum {
     COLUMN_ACCEPTED,
     COLUMN_TRADE_POSITION,
     COLUMN_DELAY,
+    /* of claim.sql alone */
+    COLUMN_KIND,
+    COLUMN_COPIED,
+    COLUMN_REMOVED,
+    COLUMN_MAXIMUM_LEVERAGE,
+    COLUMN_WHALE_LEFT,
 };
 
 /* ---- rows to jobs ------------------------------------------------------------------------------
@@ -153,15 +159,46 @@ static bool trade_is(const PGresult *rows, int row, int column, const char *text
     return value != NULL && strcmp(value, text) == 0;
 }
 
+static bool trade_says(const PGresult *rows, int row, int column)
+{
+    bool value;
+
+    return net_pg_get_bool(rows, row, column, &value) && value;
+}
+
+/* What the user has changed, or the whale has done, while the entry waited. */
+static enum whale_error trade_claim_check_wish(const trade_job *job, const PGresult *rows, int row)
+{
+    int64_t maximum_leverage = trade_int(rows, row, COLUMN_MAXIMUM_LEVERAGE);
+
+    if (!trade_says(rows, row, COLUMN_COPIED)) {
+        return ERROR_COPY_OFF;
+    }
+    if (trade_says(rows, row, COLUMN_WHALE_LEFT)) {
+        return ERROR_EXPIRED_UNSENT;
+    }
+    if (maximum_leverage > 0 && job->leverage > maximum_leverage) {
+        return ERROR_LEVERAGE_LIMIT;
+    }
+    /* What it was to be added to was never opened, or is closed: it would open a copy by itself. */
+    return trade_is(rows, row, COLUMN_KIND, "INCREASE") && job->position.id == 0 ? ERROR_NO_POSITION
+                                                                                 : ERROR_NONE;
+}
+
 static enum whale_error trade_claim_check_entry(const trade_job *job, const PGresult *rows, int row)
 {
     int64_t since_ns = job->detected_ns != 0 ? job->detected_ns : job->reserved_ns;
     int64_t most_ns = job->engine->config->signal_max_age_ns +
                       trade_int(rows, row, COLUMN_DELAY) * CLOCK_SECOND_NS;
     int against = job->side == VENUE_BUY ? -1 : 1;
+    enum whale_error reason;
 
     if (!trade_is(rows, row, COLUMN_USER_STATE, "ACTIVE")) {
         return ERROR_USER_INACTIVE;
+    }
+    reason = trade_claim_check_wish(job, rows, row);
+    if (reason != ERROR_NONE) {
+        return reason;
     }
     if (clock_now_ns() - since_ns > most_ns) {
         return ERROR_EXPIRED_UNSENT;
@@ -202,6 +239,9 @@ static enum whale_error trade_claim_check(trade_job *job, const PGresult *rows, 
                                           bool *resize)
 {
     *resize = false;
+    if (!job->reduce_only && trade_says(rows, row, COLUMN_REMOVED)) {
+        return ERROR_NO_ACCOUNT;
+    }
     if (!trade_is(rows, row, COLUMN_ACCOUNT_STATE, "ACTIVE")) {
         return ERROR_ACCOUNT_INACTIVE;
     }
