@@ -159,6 +159,36 @@ static void a_reply_that_is_not_to_this_order_is_unclear(void **state)
     }
 }
 
+/* Reduce-only orders are cut to the position, and nothing else is. */
+static void a_reduce_only_order_may_come_back_smaller(void **state)
+{
+    static const struct {
+        const char *quantity, *executed;
+        enum venue_class plain, reducing;
+    } rows[] = {
+        {"\"0.012\"", "\"0.012\"", VENUE_OK, VENUE_OK},
+        {"\"0.006\"", "\"0.006\"", VENUE_UNCLEAR, VENUE_OK},
+        {"\"0.0120000001\"", "\"0.0120000001\"", VENUE_UNCLEAR, VENUE_UNCLEAR},
+        {"\"0\"", "\"0\"", VENUE_UNCLEAR, VENUE_UNCLEAR},
+        {"\"-0.006\"", "\"-0.006\"", VENUE_UNCLEAR, VENUE_UNCLEAR},
+    };
+    char body[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        venue_call call = order_call();
+
+        snprintf(body, sizeof(body),
+                 "{\"symbol\":\"BTCUSDT\",\"orderId\":1,\"clientOrderId\":\"" CLIENT_ID
+                 "\",\"side\":\"SELL\",\"status\":\"FILLED\",\"positionSide\":\"BOTH\","
+                 "\"origQty\":%s,\"executedQty\":%s}",
+                 rows[i].quantity, rows[i].executed);
+        assert_int_equal(answer_to(&call, 200, body).verdict.class_, rows[i].plain);
+        call.reduce_only = true;
+        assert_int_equal(answer_to(&call, 200, body).verdict.class_, rows[i].reducing);
+    }
+}
+
 static void an_order_that_waits_must_be_this_one_as_well(void **state)
 {
     static const char *const changes[][2] = {
@@ -503,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_filled_order_is_ok_with_its_exact_figures),
         cmocka_unit_test(an_average_that_is_not_told_is_not_known),
         cmocka_unit_test(a_reply_that_is_not_to_this_order_is_unclear),
+        cmocka_unit_test(a_reduce_only_order_may_come_back_smaller),
         cmocka_unit_test(an_order_that_waits_must_be_this_one_as_well),
         cmocka_unit_test(an_average_of_ours_is_rounded_half_even),
         cmocka_unit_test(a_reply_that_is_not_to_this_stop_is_unclear),

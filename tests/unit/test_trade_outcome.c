@@ -376,6 +376,14 @@ static void given_an_order_found_when_it_does_not_agree_then_it_is_not_ours(void
     found.side = VENUE_BUY;
     found.quantity = d("1.001");
     assert_false(trade_order_agrees(&found, &sent));
+    found.quantity = d("0.999"); /* only a reduce-only order is cut by the venue */
+    assert_false(trade_order_agrees(&found, &sent));
+    sent.reduce_only = true;
+    assert_true(trade_order_agrees(&found, &sent));
+    found.quantity = d("1.001");
+    assert_false(trade_order_agrees(&found, &sent));
+    found.quantity = DEC_ZERO;
+    assert_false(trade_order_agrees(&found, &sent));
     found.quantity = d("1");
     snprintf(found.symbol, sizeof(found.symbol), "ETHUSDT");
     assert_false(trade_order_agrees(&found, &sent));

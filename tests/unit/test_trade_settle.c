@@ -363,6 +363,38 @@ static void given_a_copy_that_is_gone_when_settled_then_its_margin_returns_and_n
 /* ---- what the venue netted ----------------------------------------------------------------------
  */
 
+/* 0.03 in the books; the user has sold by hand, and the venue cuts our order to what is left. */
+static void given_a_close_that_was_cut_when_settled_then_what_is_gone_leaves_the_books(void **state)
+{
+    venue_fill fills[] = {fill(VENUE_SELL, "61000", "0.01", "0.305", "10")};
+    trade_settle_facts facts = closing(fills, 1, "0.03");
+    trade_settlement s;
+
+    (void)state;
+    facts.accepted = d("0.01");
+    assert_true(trade_settle(&facts, &s));
+    assert_int_equal(s.end, TRADE_PARTIAL);
+    assert_true(s.changes && s.external);
+    assert_dec("filled", s.filled_quantity, "0.01");
+    assert_dec("quantity", s.position.quantity, "0");
+    assert_dec("margin", s.position.margin, "0");
+    assert_moves("cut", &s,
+                 "AVAILABLE>FEE TRADING_FEE 0.305 USDT; "
+                 "POSITION>AVAILABLE MARGIN_RETURN 180 USDT; "
+                 "EXTERNAL>AVAILABLE REALISED_PNL 10 USDT");
+    facts.accepted = d("0.02"); /* cut, and then filled in part */
+    assert_true(trade_settle(&facts, &s));
+    assert_dec("rest", s.position.quantity, "0.01");
+    assert_dec("margin of the rest", s.position.margin, "60");
+    assert_dec("entry of the rest", s.position.entry_notional, "600");
+    facts.quantity = d("0.02"); /* a reduction that was not cut says nothing of the rest */
+    assert_true(trade_settle(&facts, &s));
+    assert_false(s.external);
+    assert_dec("not cut", s.position.quantity, "0.02");
+    facts.accepted = d("0.009"); /* more filled than accepted */
+    assert_false(trade_settle(&facts, &s));
+}
+
 static void given_a_late_entry_against_a_smaller_copy_when_settled_then_the_copy_turns(void **state)
 {
     venue_fill fills[] = {fill(VENUE_SELL, "60000", "0.05", "1.5", "2")};
@@ -543,6 +575,8 @@ int main(void)
         cmocka_unit_test(given_a_partial_close_when_settled_then_the_rest_stays_open),
         cmocka_unit_test(
             given_a_copy_that_is_gone_when_settled_then_its_margin_returns_and_nothing_else_is_said),
+        cmocka_unit_test(
+            given_a_close_that_was_cut_when_settled_then_what_is_gone_leaves_the_books),
         cmocka_unit_test(
             given_a_late_entry_against_a_smaller_copy_when_settled_then_the_copy_turns),
         cmocka_unit_test(

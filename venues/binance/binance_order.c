@@ -4,7 +4,7 @@
  * Promises: an order that is sent carries our client id and a positive quantity; in hedge mode the
  * position side stands for reduce-only, and a reduce-only order on the opening side is never built.
  * The answer to a placement is OK only where it is the answer to this order: symbol, side, client
- * id and quantity agree.
+ * id and quantity agree; of a reduce-only order, the quantity may have been cut to the position.
  *
  * Rules: "New Order", "Query Order", "Cancel Order", "Current All Open Orders", "Account Trade
  * List". Since 2026-07-15 the reply to a new order may lack avgPrice and cumQuote.
@@ -245,6 +245,21 @@ bool binance_sent_side_agrees(const venue_request *request, enum venue_side side
     return binance_sent_agrees(request, "side", binance_sides[side]);
 }
 
+/* Binance cuts a reduce-only order down to the position; it never makes an order larger. */
+static bool binance_quantity_agrees(const venue_request *request, const venue_order *order)
+{
+    const char *text;
+    size_t length;
+    dec sent;
+
+    if (!binance_sent(request, "reduceOnly", &text, &length) || length != 4 ||
+        memcmp(text, "true", 4) != 0) {
+        return binance_sent_dec_agrees(request, "quantity", order->quantity);
+    }
+    return binance_sent(request, "quantity", &text, &length) && dec_parse(text, length, &sent) &&
+           dec_sign(order->quantity) > 0 && dec_compare(order->quantity, sent) <= 0;
+}
+
 /* True where this answers the order that was sent, and no other. */
 static bool binance_order_is_ours(const venue_request *request, const venue_order *order)
 {
@@ -253,7 +268,7 @@ static bool binance_order_is_ours(const venue_request *request, const venue_orde
            binance_sent_agrees(request, "origClientOrderId", order->client_order_id) &&
            binance_sent_agrees(request, "orderId", order->venue_order_id) &&
            binance_sent_side_agrees(request, order->side) &&
-           binance_sent_dec_agrees(request, "quantity", order->quantity);
+           binance_quantity_agrees(request, order);
 }
 
 static bool binance_own_order(const json_doc *doc, const venue_request *request,

@@ -60,6 +60,7 @@ static bool trade_ask_agrees(const trade_job *job, const venue_order *order)
     trade_sent sent = {.symbol = instrument != NULL ? instrument->rules.symbol : "",
                        .client_order_id = client_id,
                        .side = job->side,
+                       .reduce_only = job->reduce_only,
                        .quantity = job->quantity,
                        .not_before_ns = job->reserved_ns + offset_ns - TRADE_CLOCK_SLACK_NS};
 
@@ -75,6 +76,7 @@ static bool trade_ask_ok(const trade_call_outcome *outcome)
 static void trade_ask_adopt(trade_job *job, const venue_order *order)
 {
     memcpy(job->venue_order_id, order->venue_order_id, sizeof(job->venue_order_id));
+    job->accepted_quantity = order->quantity;
     job->executed = order->filled_quantity;
     if (job->accepted_ns == 0) {
         job->accepted_ns = clock_now_ns();

@@ -43,6 +43,7 @@ static bool trade_book_settle(const trade_job *job, trade_settlement *settlement
     if (job->next_step.step == TRADE_STEP_SETTLE) {
         facts.fills = job->fills;
         facts.fill_count = job->fill_count;
+        facts.accepted = job->accepted_quantity;
     }
     return trade_settle(&facts, settlement);
 }

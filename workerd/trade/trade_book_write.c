@@ -149,9 +149,9 @@ static void trade_book_opened(net_pg_unit *unit, const trade_batch *batch)
 }
 
 /* A position that ends with an entry was netted by the venue: nobody closed it on purpose. */
-static const char *trade_close_reason(const trade_job *job)
+static const char *trade_close_reason(const trade_job *job, const trade_settlement *settlement)
 {
-    if (job->next_step.step == TRADE_STEP_GONE || job->close_reason[0] == '\0') {
+    if (settlement->external || job->close_reason[0] == '\0') {
         return "EXTERNAL";
     }
     return job->close_reason;
@@ -168,7 +168,7 @@ static void trade_book_changed(net_pg_unit *unit, const trade_batch *batch)
     ENDED_COLUMN(s->changes, net_pg_push_dec, s->position.margin)
     ENDED_COLUMN(s->changes, net_pg_push_dec, s->position.realised_pnl)
     ENDED_COLUMN(s->changes, net_pg_push_dec, s->position.fees)
-    ENDED_COLUMN(s->changes, net_pg_push_text, trade_close_reason(job))
+    ENDED_COLUMN(s->changes, net_pg_push_text, trade_close_reason(job, s))
 }
 
 static void trade_book_ledger(net_pg_unit *unit, const trade_batch *batch)

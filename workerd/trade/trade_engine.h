@@ -89,6 +89,7 @@ struct trade_job {
     enum trade_phase phase;
     bool hashed, asking, late, leverage_set, flat_told;
     char venue_order_id[VENUE_ID_MAX];
+    dec accepted_quantity; /* what the venue made of it: it may cut a reduce-only order */
     dec executed;
     venue_fill *fills;
     size_t fill_count;

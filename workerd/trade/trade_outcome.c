@@ -311,10 +311,17 @@ trade_next trade_after_flat(const trade_call_outcome *outcome, bool there)
     return trade_fail(ERROR_REDUCE_ONLY_REJECTED);
 }
 
+static bool trade_quantity_agrees(dec found, const trade_sent *sent)
+{
+    int difference = dec_compare(found, sent->quantity);
+
+    return difference == 0 || (sent->reduce_only && difference < 0 && dec_sign(found) > 0);
+}
+
 bool trade_order_agrees(const venue_order *order, const trade_sent *sent)
 {
     return strcmp(order->symbol, sent->symbol) == 0 &&
            strcmp(order->client_order_id, sent->client_order_id) == 0 &&
-           order->side == sent->side && dec_compare(order->quantity, sent->quantity) == 0 &&
+           order->side == sent->side && trade_quantity_agrees(order->quantity, sent) &&
            (order->created_ns == 0 || order->created_ns >= sent->not_before_ns);
 }

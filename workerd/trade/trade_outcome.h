@@ -85,11 +85,14 @@ trade_next trade_after_flat(const trade_call_outcome *outcome, bool there);
 typedef struct {
     const char *symbol, *client_order_id;
     enum venue_side side;
+    bool reduce_only;
     dec quantity;
     int64_t not_before_ns;
 } trade_sent;
-/* An order found is ours only if instrument, id, side and quantity agree and it is not older than
- * the trade. */
+/*
+ * An order found is ours only if instrument, id, side and quantity agree and it is not older than
+ * the trade. A venue may cut a reduce-only order down to the position: of those, less agrees.
+ */
 bool trade_order_agrees(const venue_order *order, const trade_sent *sent);
 
 #endif

@@ -112,6 +112,7 @@ static void trade_send_order_answered(trade_job *job, trade_slot *slot,
     if (outcome->end == TRADE_CALL_ANSWERED && outcome->result->verdict.class_ == VENUE_OK) {
         job->accepted_ns = outcome->answered_ns;
         memcpy(job->venue_order_id, slot->order.venue_order_id, sizeof(job->venue_order_id));
+        job->accepted_quantity = slot->order.quantity;
         job->executed = slot->order.filled_quantity;
     }
     job->flat_told = next.step == TRADE_STEP_ASK_POSITION;

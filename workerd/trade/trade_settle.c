@@ -142,28 +142,39 @@ static bool trade_grow(const trade_settle_facts *facts, const trade_sums *sums, 
            dec_add(after->margin, *margin, &after->margin);
 }
 
+/* Of a copy, what the venue had when the order came; less than our books where it cut the order. */
+static dec trade_there(const trade_settle_facts *facts, dec before)
+{
+    bool cut = facts->reduce_only && dec_sign(facts->accepted) > 0 &&
+               dec_compare(facts->accepted, facts->quantity) < 0;
+
+    return cut ? dec_least(before, facts->accepted) : before;
+}
+
 /* Takes away in proportion; the last part takes all that is left, to the last digit. */
 static bool trade_shrink(const trade_settle_facts *facts, const trade_sums *sums, dec *returned,
                          trade_settlement *settlement)
 {
     trade_position *after = &settlement->position;
-    dec before = dec_absolute(after->quantity), rest, entry_taken;
+    dec before = dec_absolute(after->quantity), there = trade_there(facts, before);
+    dec rest, taken, entry_taken;
     bool is_long = dec_sign(after->quantity) > 0;
 
     if (facts->position.id == 0 || is_long != (facts->side == VENUE_SELL) ||
-        !dec_sub(before, sums->quantity, &rest) || dec_sign(rest) < 0) {
+        !dec_sub(there, sums->quantity, &rest) || dec_sign(rest) < 0 ||
+        !dec_sub(before, rest, &taken)) {
         return false;
     }
     settlement->changes = true;
+    settlement->external = dec_compare(there, before) < 0;
     if (dec_is_zero(rest)) {
         *returned = after->margin;
         after->quantity = after->entry_notional = after->margin = DEC_ZERO;
         return true;
     }
     after->quantity = is_long ? rest : dec_negate(rest);
-    return dec_mul_div(after->margin, sums->quantity, before, DEC_HALF_EVEN, returned) &&
-           dec_mul_div(after->entry_notional, sums->quantity, before, DEC_HALF_EVEN,
-                       &entry_taken) &&
+    return dec_mul_div(after->margin, taken, before, DEC_HALF_EVEN, returned) &&
+           dec_mul_div(after->entry_notional, taken, before, DEC_HALF_EVEN, &entry_taken) &&
            dec_sub(after->margin, *returned, &after->margin) &&
            dec_sub(after->entry_notional, entry_taken, &after->entry_notional);
 }
@@ -274,7 +285,7 @@ bool trade_settle_external(const trade_settle_facts *facts, trade_settlement *se
     if (facts->position.id == 0 || !facts->reduce_only) {
         return false;
     }
-    settlement->changes = true;
+    settlement->changes = settlement->external = true;
     settlement->position.quantity = DEC_ZERO;
     settlement->position.entry_notional = DEC_ZERO;
     settlement->position.margin = DEC_ZERO;

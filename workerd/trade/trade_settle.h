@@ -47,6 +47,7 @@ typedef struct {
     enum venue_side side;
     bool reduce_only;
     dec quantity, hold;
+    dec accepted; /* of a reduce-only order: what the venue cut it to; zero: not told */
     int leverage;
     const trade_instrument *instrument;
     trade_position position; /* before; id 0: none */
@@ -59,12 +60,16 @@ typedef struct {
     dec filled_quantity, average_price, fee, realised_pnl; /* fee: in the settle asset only */
     bool opens;                                            /* a position that was not there */
     bool changes;                                          /* the one that was there */
-    trade_position position;                               /* after */
+    bool external;           /* part of it was gone without an order of ours */
+    trade_position position; /* after */
     trade_move moves[TRADE_MOVES_MAX];
     size_t move_count;
 } trade_settlement;
 
 /*
+ * Where the venue cut a reduce-only order, it did so to what was left of the position: what the
+ * copy has beyond that was closed without us. It leaves the books too, and its margin returns.
+ *
  * False: the facts contradict each other (fills above the quantity, on the wrong side, without a
  * position to reduce or more than it has) or do not fit a dec; nothing may be booked.
  */
