@@ -17,4 +17,4 @@ where $4::numeric <> wallet
   and not exists (
     select from trades t where t.user_id = $1::bigint and t.account_id = $2::bigint
     and (t.unfinished or t.settled_at >= $5::timestamptz - interval '1 s'
-         or (t.reason = 'unclear_not_found' and t.reserved_at > now() - interval '15 min')));
+         or (t.reason = 'unclear_not_found' and t.settled_at > now() - interval '15 min')));

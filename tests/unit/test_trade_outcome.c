@@ -392,6 +392,49 @@ static void given_an_order_found_when_it_does_not_agree_then_it_is_not_ours(void
     assert_false(trade_order_agrees(&found, &sent));
 }
 
+static void
+given_other_copies_there_when_a_close_is_unclear_then_theirs_are_not_its_own(void **state)
+{
+    static const struct {
+        const char *held, *booked, *quantity;
+        bool untouched;
+    } rows[] = {
+        {"0.6", "0.6", "0.3", true}, {"0.3", "0.6", "0.3", false},  {"0.3", "0.3", "0.3", true},
+        {"0", "0.3", "0.3", false},  {"-0.3", "0.3", "0.3", false}, {"0", "0", "0.3", false},
+        {"0.7", "0.6", "0.3", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(
+            trade_close_untouched(d(rows[i].held), d(rows[i].booked), d(rows[i].quantity)),
+            rows[i].untouched);
+    }
+}
+
+static void given_an_account_that_stays_bad_when_asked_then_the_trade_ends_at_last(void **state)
+{
+    trade_standing standing = {.attempt = 1, .window_over = true};
+    trade_call_outcome outcome = answered(VENUE_ACCOUNT);
+    venue_order none = {0};
+    trade_next next = trade_after_query(&standing, &outcome, &none, false);
+
+    (void)state;
+    assert_step("patience", next, TRADE_STEP_UNKNOWN);
+    assert_true(next.account_bad);
+    standing.overdue = true;
+    next = trade_after_query(&standing, &outcome, &none, false);
+    assert_step("refused", next, TRADE_STEP_GIVE_UP);
+    assert_int_equal(next.reason, ERROR_UNCLEAR_NOT_FOUND);
+    assert_true(next.dead);
+    outcome = unsigned_(NET_SIGN_UNREADABLE);
+    assert_step("unreadable", trade_after_search(&standing, &outcome, false), TRADE_STEP_GIVE_UP);
+    outcome = unsigned_(NET_SIGN_UNAVAILABLE);
+    assert_step("signer", trade_after_query(&standing, &outcome, &none, false), TRADE_STEP_UNKNOWN);
+    outcome = answered(VENUE_DOWN); /* it is the venue, not the account: never given up */
+    assert_step("down", trade_after_position(&standing, &outcome, false), TRADE_STEP_UNKNOWN);
+}
+
 /* ---- the rule ----------------------------------------------------------------------------------
  */
 
@@ -469,6 +512,9 @@ int main(void)
         cmocka_unit_test(given_every_verdict_when_asked_by_id_then_only_not_known_leads_on),
         cmocka_unit_test(
             given_rounds_of_not_found_when_the_position_is_read_then_they_count_past_the_window),
+        cmocka_unit_test(
+            given_other_copies_there_when_a_close_is_unclear_then_theirs_are_not_its_own),
+        cmocka_unit_test(given_an_account_that_stays_bad_when_asked_then_the_trade_ends_at_last),
         cmocka_unit_test(given_an_order_found_when_it_does_not_agree_then_it_is_not_ours),
         cmocka_unit_test(
             given_every_answer_to_an_order_then_it_is_made_again_only_where_it_certainly_was_not),

@@ -393,6 +393,22 @@ trade_accounts *trade_accounts_new(net_pg *pg, net_sign *sign, trade_caller_of *
     return accounts;
 }
 
+static void on_recheck(void *owner, const net_pg_answer *answer)
+{
+    (void)answer; /* else the next look comes in its turn */
+    trade_accounts_poll(owner);
+}
+
+void trade_accounts_recheck(trade_accounts *accounts, int64_t user_id, int64_t account_id)
+{
+    net_pg_unit *unit = net_pg_unit_new(true);
+
+    net_pg_statement(unit, query_trade_account_recheck);
+    net_pg_int(unit, user_id);
+    net_pg_int(unit, account_id);
+    net_pg_run(accounts->pg, unit, on_recheck, accounts);
+}
+
 void trade_accounts_stop(trade_accounts *accounts)
 {
     accounts->stopped = true;

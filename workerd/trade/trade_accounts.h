@@ -27,6 +27,8 @@ trade_accounts *trade_accounts_new(net_pg *pg, net_sign *sign, trade_caller_of *
 /* Takes what is due: on NOTIFY whale_accounts and on a timer. */
 void trade_accounts_poll(trade_accounts *accounts);
 /* Takes no more; looks under way go on. */
+/* A call said that the key or the account does not work: a look is due at once. */
+void trade_accounts_recheck(trade_accounts *accounts, int64_t user_id, int64_t account_id);
 void trade_accounts_stop(trade_accounts *accounts);
 unsigned trade_accounts_busy(const trade_accounts *accounts);
 void trade_accounts_free(trade_accounts *accounts); /* once none is busy */

@@ -190,7 +190,8 @@ static dec trade_ask_quantity(const trade_slot *slot, size_t count, const char *
 }
 
 /*
- * Of a close: the venue's position, in its direction, still has all that the close would take. Of
+ * Of a close: the venue's position, in its direction, still has all copies that share it: what is
+ * left of another's after the close was executed must not pass for this one's. Of
  * an entry: the venue's position is beyond our books by at least as much, so that it may be in
  * there.
  */
@@ -201,7 +202,7 @@ static bool trade_ask_there(const trade_job *job, dec venue_quantity)
     if (job->reduce_only) {
         dec held = job->side == VENUE_SELL ? venue_quantity : dec_negate(venue_quantity);
 
-        return dec_compare(held, job->quantity) >= 0;
+        return trade_close_untouched(held, dec_absolute(job->book_quantity), job->quantity);
     }
     if (!dec_sub(venue_quantity, job->book_quantity, &difference)) {
         return true;

@@ -131,11 +131,12 @@ trade_job *trade_queue_pop(trade_queue *queue)
 trade_standing trade_job_standing(const trade_job *job)
 {
     const whale_config *config = job->engine->config;
+    int64_t now_ns = trade_caller_now_ns(job->market->caller);
 
     return (trade_standing){.reduce_only = job->reduce_only,
                             .attempt = job->attempt,
                             .asks = job->asks,
-                            .window_over = trade_caller_now_ns(job->market->caller) >
-                                           job->requested_ns + config->receive_window_ns +
-                                               TRADE_WINDOW_MARGIN_NS};
+                            .overdue = now_ns > job->requested_ns + TRADE_ACCOUNT_PATIENCE_NS,
+                            .window_over = now_ns > job->requested_ns + config->receive_window_ns +
+                                                        TRADE_WINDOW_MARGIN_NS};
 }

@@ -207,8 +207,13 @@ trade_next trade_after_fills(const trade_call_outcome *outcome, dec found, dec e
 /* ---- asking ------------------------------------------------------------------------------------
  */
 
-/* A question that had no answer says nothing. */
-static trade_next trade_unanswered(const trade_call_outcome *outcome)
+/*
+ * A question that had no answer says nothing. Where the account does not let us ask at all, and has
+ * not for long, the trade ends all the same: it would hold funds and its lane for ever, and keep
+ * the user from replacing the key. An entry is asked about later, as any that was given up.
+ */
+static trade_next trade_unanswered(const trade_standing *standing,
+                                   const trade_call_outcome *outcome)
 {
     trade_next next = trade_unknown(TRADE_RETRY_DELAY_NS);
 
@@ -228,6 +233,11 @@ static trade_next trade_unanswered(const trade_call_outcome *outcome)
         next.delay_ns = TRADE_RETRY_DELAY_MAX_NS;
         next.account_bad = outcome->sign_status == NET_SIGN_UNREADABLE;
     }
+    if (next.account_bad && standing->overdue) {
+        next.step = TRADE_STEP_GIVE_UP;
+        next.reason = ERROR_UNCLEAR_NOT_FOUND;
+        next.dead = true;
+    }
     return next;
 }
 
@@ -236,9 +246,8 @@ trade_next trade_after_query(const trade_standing *standing, const trade_call_ou
 {
     trade_next next;
 
-    (void)standing;
     if (outcome->end != TRADE_CALL_ANSWERED) {
-        return trade_unanswered(outcome);
+        return trade_unanswered(standing, outcome);
     }
     switch (outcome->result->verdict.class_) {
     case VENUE_OK:
@@ -253,17 +262,16 @@ trade_next trade_after_query(const trade_standing *standing, const trade_call_ou
     case VENUE_NOT_KNOWN:
         return (trade_next){.step = TRADE_STEP_ASK_FILLS};
     default:
-        return trade_unanswered(outcome);
+        return trade_unanswered(standing, outcome);
     }
 }
 
 trade_next trade_after_search(const trade_standing *standing, const trade_call_outcome *outcome,
                               bool truncated)
 {
-    (void)standing;
     if (outcome->end != TRADE_CALL_ANSWERED || outcome->result->verdict.class_ != VENUE_OK ||
         truncated) {
-        return trade_unanswered(outcome);
+        return trade_unanswered(standing, outcome);
     }
     return (trade_next){.step = TRADE_STEP_ASK_POSITION};
 }
@@ -282,7 +290,7 @@ trade_next trade_after_position(const trade_standing *standing, const trade_call
     int rounds = standing->asks + 1;
 
     if (outcome->end != TRADE_CALL_ANSWERED || outcome->result->verdict.class_ != VENUE_OK) {
-        return trade_unanswered(outcome);
+        return trade_unanswered(standing, outcome);
     }
     if (!standing->window_over || rounds < TRADE_NEGATIVES_LEAST) {
         return trade_still_unclear();
@@ -300,6 +308,11 @@ trade_next trade_after_position(const trade_standing *standing, const trade_call
     }
     return (trade_next){
         .step = TRADE_STEP_GIVE_UP, .reason = ERROR_UNCLEAR_NOT_FOUND, .dead = there};
+}
+
+bool trade_close_untouched(dec held, dec booked, dec quantity)
+{
+    return dec_compare(held, dec_most(booked, quantity)) >= 0;
 }
 
 trade_next trade_after_flat(const trade_call_outcome *outcome, bool there)

@@ -23,6 +23,7 @@
 #define TRADE_UNSENT_DELAY_NS (500 * 1000000LL)
 #define TRADE_RETRY_DELAY_NS (1000 * 1000000LL)
 #define TRADE_RETRY_DELAY_MAX_NS (60000 * 1000000LL)
+#define TRADE_ACCOUNT_PATIENCE_NS (600000 * 1000000LL) /* for a key that works again */
 #define TRADE_WINDOW_MARGIN_NS                                                                     \
     (2000 * 1000000LL) /* past the window, for the venue to make up its mind */
 
@@ -56,6 +57,7 @@ typedef struct {
 typedef struct {
     bool reduce_only;
     int attempt, asks;
+    bool overdue;     /* asked about for longer than an account is waited for */
     bool window_over; /* the venue can no longer accept the request, and has had time to show it */
 } trade_standing;
 
@@ -78,6 +80,12 @@ trade_next trade_after_search(const trade_standing *standing, const trade_call_o
  */
 trade_next trade_after_position(const trade_standing *standing, const trade_call_outcome *outcome,
                                 bool there);
+
+/*
+ * Nothing of a close was executed where the venue's position, in its direction, still has all that
+ * our books have: `booked` of all copies there, which may be more than the close takes.
+ */
+bool trade_close_untouched(dec held, dec booked, dec quantity);
 
 /* After a close that was refused because there is nothing to reduce. */
 trade_next trade_after_flat(const trade_call_outcome *outcome, bool there);

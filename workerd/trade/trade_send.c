@@ -327,6 +327,9 @@ void trade_send_step(trade_job *job, const trade_next *next)
     if (next->sync_clock) {
         trade_caller_sync(job->market->caller);
     }
+    if (next->account_bad) {
+        trade_accounts_recheck(job->engine->accounts, job->user_id, job->account_id);
+    }
     switch (next->step) {
     case TRADE_STEP_PLACE:
         trade_send_goto(job, TRADE_AT_PLACE);
