@@ -13,10 +13,11 @@ ngx_int_t
 ngx_http_whale_price(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
 {
     char            key[SHM_KEY_MAX];
-    u_char         *body;
+    u_char         *body, *p;
     size_t          len;
     uint32_t        slot;
     shm_price       price;
+    ngx_uint_t      i;
     whale_slice    *part;
     enum shm_read   found;
 
@@ -43,9 +44,12 @@ ngx_http_whale_price(ngx_http_request_t *r, ngx_http_whale_ctx_t *ctx)
         return ngx_http_whale_error(r, ERROR_NOT_FOUND);
     }
 
-    (void) ngx_sprintf((u_char *) key, "%*s:%*s:%*s%Z", part[0].length,
-                       part[0].text, part[1].length, part[1].text,
-                       part[2].length, part[2].text);
+    p = (u_char *) key;
+
+    for (i = 0; i < 3; i++) {
+        p = ngx_cpymem(p, part[i].text, part[i].length);
+        *p++ = i < 2 ? ':' : '\0';
+    }
 
     found = shm_price_find(ngx_http_whale_segment.segment, key, len, &slot);
 

@@ -33,6 +33,62 @@ static position_u128 position_magnitude(__int128 value)
     return value < 0 ? -(position_u128)value : (position_u128)value;
 }
 
+/* n / d rounded half-even, of what has 64 bits. */
+static uint64_t position_round(uint64_t n, uint64_t d)
+{
+    const uint64_t quotient = n / d, remainder = n - quotient * d;
+
+    return quotient + (remainder > d / 2 || (remainder == d / 2 && (quotient & 1) != 0));
+}
+
+/* At most 2^62: sums and differences of two fit an int64. */
+static bool position_is_small(__int128 value)
+{
+    return (position_u128)value <= (position_u128)1 << 62;
+}
+
+/*
+ * Nearly all positions: every value and result has 62 bits (below 4.6 million, at 12 places). False:
+ * take the long way.
+ */
+static bool position_figures_small(const shm_position *position, dec mark, whale_figures *out)
+{
+    const bool is_short = position->quantity.units < 0;
+    const position_u128 quantity = position_magnitude(position->quantity.units);
+    position_u128 product;
+    uint64_t size;
+    int64_t notional, pnl;
+
+    if (!position_is_small((__int128)quantity) || !position_is_small(mark.units) ||
+        !position_is_small(position->entry_notional.units) ||
+        !position_is_small(position->margin.units)) {
+        return false;
+    }
+    product = (position_u128)(uint64_t)quantity * (uint64_t)mark.units;
+    if ((uint64_t)(product >> 64) >= POSITION_UNIT / 4) {
+        return false;
+    }
+    notional = (int64_t)position_divide(product, POSITION_UNIT);
+    pnl = notional - (int64_t)position->entry_notional.units;
+    size = pnl < 0 ? -(uint64_t)pnl : (uint64_t)pnl;
+    out->known = true;
+    out->notional.units = (__int128)position_round((uint64_t)notional, 10000) * 10000;
+    out->pnl.units = (__int128)position_round(size, 10000) * 10000;
+    out->pnl.units = (pnl < 0) != is_short ? -out->pnl.units : out->pnl.units;
+    out->roi_known = position->margin.units > 0;
+    if (out->roi_known) {
+        const uint64_t margin = (uint64_t)position->margin.units;
+
+        product = (position_u128)size * 1000000U;
+        if ((uint64_t)(product >> 64) >= margin) {
+            return false;
+        }
+        out->roi.units = (__int128)position_divide(product, margin) * 100000000;
+        out->roi.units = (pnl < 0) != is_short ? -out->roi.units : out->roi.units;
+    }
+    return true;
+}
+
 /* What lies in shared memory may be anything; a dec is below 10^26. */
 static bool position_is_dec(dec value)
 {
@@ -40,87 +96,34 @@ static bool position_is_dec(dec value)
            (position_u128)100000000000000ULL * 1000000000000ULL * 1000000000000ULL;
 }
 
-/* a x b for magnitudes of 64 bits with a result of 63; false: take the long way. */
-static bool position_multiply(__int128 a, __int128 b, uint64_t *out)
+static bool position_figures_large(const shm_position *position, dec mark, whale_figures *out)
 {
-    const position_u128 left = position_magnitude(a), right = position_magnitude(b);
-    position_u128 product;
+    const dec show = {10000};
+    dec notional, pnl, scaled;
 
-    if ((left | right) >> 64 != 0) {
+    if (!position_is_dec(mark) || !position_is_dec(position->quantity) ||
+        !position_is_dec(position->entry_notional) || !position_is_dec(position->margin) ||
+        !dec_mul(dec_absolute(position->quantity), mark, DEC_HALF_EVEN, &notional) ||
+        !dec_sub(notional, position->entry_notional, &pnl)) {
         return false;
     }
-    product = (position_u128)(uint64_t)left * (uint64_t)right;
-    if ((uint64_t)(product >> 64) >= POSITION_UNIT / 4) {
-        return false;
-    }
-    *out = position_divide(product, POSITION_UNIT);
-    return true;
-}
-
-/* To 8 places, half-even: how money is shown. */
-static bool position_show(dec value, dec *out)
-{
-    const uint64_t step = 10000;
-    const position_u128 magnitude = position_magnitude(value.units);
-    uint64_t quotient, remainder;
-
-    if (magnitude >> 62 != 0) {
-        return dec_to_step(value, (dec){(__int128)step}, DEC_HALF_EVEN, out);
-    }
-    quotient = (uint64_t)magnitude / step;
-    remainder = (uint64_t)magnitude % step;
-    quotient += remainder > step / 2 || (remainder == step / 2 && (quotient & 1) != 0);
-    out->units = value.units < 0 ? -(__int128)(quotient * step) : (__int128)(quotient * step);
-    return true;
-}
-
-/* Percent with 4 places is pnl x 10^6 / margin, counted in 10^-4. */
-static bool position_roi(dec pnl, dec margin, dec *out)
-{
-    const position_u128 magnitude = position_magnitude(pnl.units);
-    dec scaled;
-
-    if (dec_sign(margin) <= 0) {
-        return false;
-    }
-    if (magnitude >> 64 == 0 && (position_u128)margin.units >> 64 == 0) {
-        const position_u128 product = magnitude * 1000000U;
-        const uint64_t divisor = (uint64_t)margin.units;
-
-        if ((uint64_t)(product >> 64) < divisor) {
-            const __int128 units = (__int128)position_divide(product, divisor) * 100000000;
-
-            out->units = pnl.units < 0 ? -units : units;
-            return true;
-        }
-    }
-    return dec_mul_div(pnl, (dec){1000000}, margin, DEC_HALF_EVEN, &scaled) &&
-           dec_mul(scaled, dec_from_int(100000000), DEC_HALF_EVEN, out);
+    pnl = dec_sign(position->quantity) < 0 ? dec_negate(pnl) : pnl;
+    /* percent with 4 places is pnl x 10^6 / margin, counted in 10^-4 */
+    out->roi_known = dec_sign(position->margin) > 0 &&
+                     dec_mul_div(pnl, (dec){1000000}, position->margin, DEC_HALF_EVEN, &scaled) &&
+                     dec_mul(scaled, dec_from_int(100000000), DEC_HALF_EVEN, &out->roi);
+    return dec_to_step(notional, show, DEC_HALF_EVEN, &out->notional) &&
+           dec_to_step(pnl, show, DEC_HALF_EVEN, &out->pnl);
 }
 
 void whale_position_figures(const shm_position *position, dec mark, whale_figures *out)
 {
-    const dec quantity = position->quantity;
-    const bool is_short = dec_sign(quantity) < 0;
-    dec notional, pnl;
-    uint64_t product;
-
     out->known = out->roi_known = false;
-    if (dec_sign(mark) <= 0 || !position_is_dec(mark) || !position_is_dec(quantity) ||
-        !position_is_dec(position->entry_notional) || !position_is_dec(position->margin)) {
+    if (dec_sign(mark) <= 0 || position_figures_small(position, mark, out)) {
         return;
     }
-    if (position_multiply(quantity.units, mark.units, &product)) {
-        notional.units = (__int128)product;
-    } else if (!dec_mul(dec_absolute(quantity), mark, DEC_HALF_EVEN, &notional)) {
-        return;
-    }
-    if (!dec_sub(notional, position->entry_notional, &pnl)) {
-        return;
-    }
-    pnl = is_short ? dec_negate(pnl) : pnl;
-    out->known = position_show(notional, &out->notional) && position_show(pnl, &out->pnl);
-    out->roi_known = out->known && position_roi(pnl, position->margin, &out->roi);
+    out->known = position_figures_large(position, mark, out);
+    out->roi_known = out->known && out->roi_known;
 }
 
 bool whale_price_is_stale(const shm_price *price, int64_t now_ns, int64_t stale_ns,

@@ -21,27 +21,27 @@ static bool route_fits(const char *pattern, const char *path, size_t length,
     const char *at = path, *end = path + length;
     size_t count = 0;
 
-    while (*pattern != '\0') {
-        if (*pattern != '{') {
-            if (at == end || *at != *pattern) {
-                return false;
-            }
-            at++;
-            pattern++;
-            continue;
-        }
-        parameters[count].text = at;
-        while (at < end && *at != '/') {
-            at++;
-        }
-        parameters[count].length = (size_t)(at - parameters[count].text);
-        if (parameters[count].length == 0) {
+    for (;;) {
+        const char *brace = strchrnul(pattern, '{');
+        const size_t literal = (size_t)(brace - pattern);
+        const char *slash;
+
+        if ((size_t)(end - at) < literal || memcmp(at, pattern, literal) != 0) {
             return false;
         }
-        count++;
-        pattern = strchr(pattern, '}') + 1;
+        at += literal;
+        if (*brace == '\0') {
+            return at == end;
+        }
+        slash = memchr(at, '/', (size_t)(end - at));
+        slash = slash != NULL ? slash : end;
+        if (slash == at) {
+            return false;
+        }
+        parameters[count++] = (whale_slice){at, (size_t)(slash - at)};
+        at = slash;
+        pattern = strchr(brace, '}') + 1;
     }
-    return at == end;
 }
 
 enum whale_route whale_route_match(bool operators, enum whale_method method, const char *path,
