@@ -45,7 +45,7 @@ subtest 'a good configuration' => sub {
         ($fine, $said) = nginx_says("$good$more\n");
         ok($fine, $more =~ s/\n/ /r) or diag $said;
     }
-    ($fine, $said) = nginx_says("whale_hosts 2;\n", "load_module @{[Whale::module()]};\npid $dir/nginx/t.pid;\nevents {}\nhttp { access_log off; include $dir/whale.conf; server { listen 127.0.0.1:$whale->{port}; } }\n");
+    ($fine, $said) = nginx_says("whale_hosts 2;\n", "load_module @{[Whale::module()]};\npid $dir/nginx/t.pid;\nevents {}\nhttp { access_log off; client_body_temp_path $dir/nginx/body; proxy_temp_path $dir/nginx/proxy; fastcgi_temp_path $dir/nginx/fastcgi; uwsgi_temp_path $dir/nginx/uwsgi; scgi_temp_path $dir/nginx/scgi; include $dir/whale.conf; server { listen 127.0.0.1:$whale->{port}; } }\n");
     ok($fine, 'a server that only loads the module needs no keys') or diag $said;
 };
 
