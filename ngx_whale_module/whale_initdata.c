@@ -23,40 +23,42 @@ static const uint8_t initdata_hex[256] = {
     ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
     ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
-/*
- * Percent-decodes up to `stop` or '&', at which *at is left, into `to`; returns the end of the
- * output, which is never longer than the input. NULL: a broken escape.
- */
-static char *initdata_decode(const char **at, const char *end, char stop, char *to)
+/* Percent-decodes; returns the end of the output, never longer than the input. NULL: a broken escape. */
+static char *initdata_decode(const char *from, const char *end, char *to)
 {
-    const char *from = *at;
-
     while (from < end) {
         const char c = *from;
+        unsigned high, low;
 
-        if (c == '%') {
-            unsigned high, low;
-
-            if (end - from < 3) {
-                return NULL;
-            }
-            high = initdata_hex[(unsigned char)from[1]];
-            low = initdata_hex[(unsigned char)from[2]];
-            if (high == 0 || low == 0) {
-                return NULL;
-            }
-            *to++ = (char)((high - 1) << 4 | (low - 1));
-            from += 3;
+        if (c != '%') {
+            *to++ = c == '+' ? ' ' : c;
+            from++;
             continue;
         }
-        if (c == '&' || c == stop) {
-            break;
+        if (end - from < 3) {
+            return NULL;
         }
-        *to++ = c == '+' ? ' ' : c;
-        from++;
+        high = initdata_hex[(unsigned char)from[1]];
+        low = initdata_hex[(unsigned char)from[2]];
+        if (high == 0 || low == 0) {
+            return NULL;
+        }
+        *to++ = (char)((high - 1) << 4 | (low - 1));
+        from += 3;
     }
-    *at = from;
     return to;
+}
+
+/* The same where most have nothing to be decoded: all values but one of what Telegram sends. */
+static char *initdata_copy(const char *from, const char *end, char *to)
+{
+    const size_t length = (size_t)(end - from);
+
+    if (memchr(from, '%', length) != NULL || memchr(from, '+', length) != NULL) {
+        return initdata_decode(from, end, to);
+    }
+    memcpy(to, from, length);
+    return to + length;
 }
 
 static bool initdata_is_key(const char *key, size_t length)
@@ -74,26 +76,26 @@ static bool initdata_is_key(const char *key, size_t length)
 /* "key=value" and the '&' behind it; something must follow that. */
 static bool initdata_take_pair(const char **at, const char *end, char **out, initdata_pair *pair)
 {
-    char *start = *out, *to = initdata_decode(at, end, '=', start);
+    const char *stop = memchr(*at, '&', (size_t)(end - *at));
+    const char *equals;
+    char *start = *out, *to;
 
-    if (to == NULL || *at == end || **at != '=') {
+    stop = stop != NULL ? stop : end;
+    equals = memchr(*at, '=', (size_t)(stop - *at));
+    if (equals == NULL || (to = initdata_copy(*at, equals, start)) == NULL) {
         return false;
     }
     pair->text = start;
     pair->key_length = (size_t)(to - start);
     *to++ = '=';
-    (*at)++;
-    to = initdata_decode(at, end, '&', to);
+    to = initdata_copy(equals + 1, stop, to);
     if (to == NULL || !initdata_is_key(start, pair->key_length)) {
         return false;
     }
     pair->length = (size_t)(to - start);
     *out = to;
-    if (*at == end) {
-        return true;
-    }
-    (*at)++;
-    return *at < end;
+    *at = stop + (stop < end);
+    return stop == end || *at < end;
 }
 
 /* By bytes: keys are short and differ early, which a call would not be worth. */

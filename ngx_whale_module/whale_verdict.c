@@ -16,6 +16,7 @@ typedef struct {
 
 struct whale_verdicts {
     uint64_t key[2];
+    uint64_t sought; /* the hash of the last look-up */
     verdict_slot slots[WHALE_VERDICT_SLOTS];
 };
 
@@ -68,8 +69,8 @@ static size_t verdict_slot_of(uint64_t hash)
     return (hash >> 32) & (WHALE_VERDICT_SLOTS - 1);
 }
 
-bool whale_verdict_find(const whale_verdicts *verdicts, const char *text, size_t length,
-                        int64_t now_s, whale_verdict *out)
+bool whale_verdict_find(whale_verdicts *verdicts, const char *text, size_t length, int64_t now_s,
+                        whale_verdict *out)
 {
     const verdict_slot *slot;
     uint64_t hash;
@@ -77,7 +78,7 @@ bool whale_verdict_find(const whale_verdicts *verdicts, const char *text, size_t
     if (length > WHALE_VERDICT_TEXT_MAX) {
         return false;
     }
-    hash = verdict_hash(verdicts, text, length);
+    hash = verdicts->sought = verdict_hash(verdicts, text, length);
     slot = &verdicts->slots[verdict_slot_of(hash)];
     if (slot->hash != hash || slot->length != length || now_s >= slot->verdict.until ||
         memcmp(slot->text, text, length) != 0) {
@@ -90,13 +91,12 @@ bool whale_verdict_find(const whale_verdicts *verdicts, const char *text, size_t
 void whale_verdict_keep(whale_verdicts *verdicts, const char *text, size_t length,
                         const whale_verdict *verdict)
 {
+    const uint64_t hash = verdicts->sought;
     verdict_slot *slot;
-    uint64_t hash;
 
     if (length > WHALE_VERDICT_TEXT_MAX) {
         return;
     }
-    hash = verdict_hash(verdicts, text, length);
     slot = &verdicts->slots[verdict_slot_of(hash)];
     if (slot->seen != hash) {
         slot->seen = hash;

@@ -29,8 +29,9 @@ typedef struct whale_verdicts whale_verdicts;
 /* NULL: no memory. */
 whale_verdicts *whale_verdicts_new(void);
 void whale_verdicts_free(whale_verdicts *verdicts); /* wiped */
-bool whale_verdict_find(const whale_verdicts *verdicts, const char *text, size_t length,
-                        int64_t now_s, whale_verdict *out);
+bool whale_verdict_find(whale_verdicts *verdicts, const char *text, size_t length, int64_t now_s,
+                        whale_verdict *out);
+/* Of the credential that the last look-up did not find. */
 void whale_verdict_keep(whale_verdicts *verdicts, const char *text, size_t length,
                         const whale_verdict *verdict);
 
